@@ -1,0 +1,201 @@
+package tunable
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTable(t *testing.T) {
+	for i, d := range Defs() {
+		if d.ID != ID(i) || d.ID.Def() != d || d.ID.String() != d.Name {
+			t.Errorf("%s is at index %d, not %d", d.Name, i, d.ID)
+		}
+		if i > 0 && table[i-1].Name >= d.Name {
+			t.Errorf("%s is not sorted", d.Name)
+		}
+		if got, ok := Lookup(d.Name); !ok || got != d {
+			t.Errorf("Lookup(%s) = %v, %v", d.Name, got, ok)
+		}
+		if d.Default < d.Min || d.Default > d.Max {
+			t.Errorf("%s: default %d outside of %d..%d", d.Name, d.Default, d.Min, d.Max)
+		}
+		if d.Unit == "0|1" && (d.Min != 0 || d.Max != 1) {
+			t.Errorf("%s: a switch with range %d..%d", d.Name, d.Min, d.Max)
+		}
+		if d.Doc == "" || strings.Contains(d.Doc, "\n") {
+			t.Errorf("%s: doc %q is not one line", d.Name, d.Doc)
+		}
+		if _, ok := Obsolete(d.Name); ok {
+			t.Errorf("%s is obsolete too", d.Name)
+		}
+		if strings.Contains(d.Name, ".") {
+			t.Errorf("%s: a dot in a name can not be written in sysctl.d", d.Name)
+		}
+	}
+	for _, name := range []string{"", "a", "copy_overla", "copy_overlapp", "zzz"} {
+		if d, ok := Lookup(name); ok {
+			t.Errorf("Lookup(%q) = %v", name, d)
+		}
+	}
+}
+
+// TestDefaults pins the defaults that the manual names, and ours.
+func TestDefaults(t *testing.T) {
+	want := map[string]int64{
+		"copy_overlap": 1, "do_fast_fullsync": 1, "log_batches": 2,
+		"logger_completion_semantics": 2, "logger_do_crc": 1, "logger_resume": 1,
+		"logrot_auto_gb": 32, "mars_port": 7777, "mars_reset_emergency": 1,
+		"max_lamport_future": 2592000, "mem_limit_percent": 20,
+		"network_io_timeout": 30, "propagate_interval_sec": 5,
+		"required_free_space_1_gb": 2, "required_free_space_2_gb": 2,
+		"required_free_space_3_gb": 2, "required_free_space_4_gb": 2,
+		"required_total_space_0_gb": 12, "scan_interval_sec": 5,
+		"show_log_messages": 1, "statusfiles_rollover_sec": 3,
+		"sync_flip_interval_sec": 60, "syslog_max_class": -1,
+		"syslog_min_class": 1, "tuning/writeback_until_percent": 30,
+	}
+	got := map[string]int64{}
+	New().Each(func(d Def, v int64) {
+		if v != 0 {
+			got[d.Name] = v
+		}
+	})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("defaults other than 0 (-want +got):\n%s", diff)
+	}
+}
+
+func TestAssign(t *testing.T) {
+	for _, tc := range []struct {
+		name, text string
+		want       int64
+		err        error
+		message    string
+	}{
+		{"mem_limit_percent", "70", 70, nil, ""},
+		{"mem_limit_percent", " 0\n", 0, nil, ""},
+		{"mem_limit_percent", "71", 20, ErrRange, `tunable "mem_limit_percent": out of range: expected 0 to 70 %, found "71"`},
+		{"mem_limit_percent", "-1", 20, ErrRange, ""},
+		{"mem_limit_percent", "99999999999999999999", 20, ErrRange, ""},
+		{"mem_limit_percent", "", 20, ErrSyntax, `tunable "mem_limit_percent": not understood: expected 0 to 70 %, found nothing`},
+		{"mem_limit_percent", "20 %", 20, ErrSyntax, ""},
+		{"mem_limit_percent", "0x10", 20, ErrSyntax, ""},
+		{"do_fast_fullsync", "2", 1, ErrRange, `tunable "do_fast_fullsync": out of range: expected 0 or 1, found "2"`},
+		{"syslog_max_class", "-1", -1, nil, ""},
+		{"mars_emergency_mode", "0", 0, ErrReadOnly, `tunable "mars_emergency_mode": read-only`},
+		{"mars_port", "8000", 8000, nil, ""},
+	} {
+		s := New()
+		err := s.Assign(tc.name, tc.text)
+		if !errors.Is(err, tc.err) || (tc.message != "" && err.Error() != tc.message) {
+			t.Errorf("Assign(%s, %q): %v, want %v %s", tc.name, tc.text, err, tc.err, tc.message)
+		}
+		if got, err := s.Get(tc.name); got != tc.want || err != nil {
+			t.Errorf("after Assign(%s, %q): %d, %v, want %d", tc.name, tc.text, got, err, tc.want)
+		}
+	}
+}
+
+func TestUnknownAndObsolete(t *testing.T) {
+	s := New()
+	for _, tc := range []struct {
+		name string
+		want error
+	}{
+		{"", ErrUnknown}, {"nonsense", ErrUnknown}, {strings.Repeat("x", 1000), ErrUnknown},
+		{"aio_sync_mode", ErrObsolete}, {"mapfree_period_sec", ErrObsolete},
+	} {
+		for _, err := range []error{s.Assign(tc.name, "1"), s.AssignPair(tc.name + "=1")} {
+			var e *Error
+			if !errors.Is(err, tc.want) || !errors.As(err, &e) || len(err.Error()) > 200 {
+				t.Errorf("%q: %v, want %v", tc.name, err, tc.want)
+			}
+		}
+		if _, err := s.Get(tc.name); !errors.Is(err, tc.want) {
+			t.Errorf("Get(%q): %v, want %v", tc.name, err, tc.want)
+		}
+	}
+}
+
+func TestAssignPair(t *testing.T) {
+	s := New()
+	if err := s.AssignPair("scan_interval_sec = 7"); err != nil || s.ScanInterval() != 7*time.Second {
+		t.Errorf("%v, %v", err, s.ScanInterval())
+	}
+	if err := s.AssignPair("scan_interval_sec"); !errors.Is(err, ErrSyntax) {
+		t.Errorf("without =: %v", err)
+	}
+}
+
+func TestSeal(t *testing.T) {
+	s := New()
+	s.Seal()
+	if err := s.Assign("mars_port", "8000"); !errors.Is(err, ErrAtStart) || s.Port() != 7777 {
+		t.Errorf("mars_port after the start: %v, %d", err, s.Port())
+	}
+	if err := s.Assign("log_batches", "1"); err != nil || s.LogBatches() != 1 {
+		t.Errorf("log_batches after the start: %v", err)
+	}
+}
+
+func TestPublish(t *testing.T) {
+	s := New()
+	s.Publish(MarsEmergencyMode, 3)
+	if s.Int(MarsEmergencyMode) != 3 {
+		t.Error("the value was not published")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("publishing an assignable tunable did not panic")
+		}
+	}()
+	s.Publish(MarsPort, 1)
+}
+
+func TestAccessors(t *testing.T) {
+	s := New()
+	const gb = int64(1 << 30)
+	for i, ok := range []bool{
+		s.DoFastFullsync(), s.CopyOverlap(), s.DoCRC(), s.LoggerResume(), s.ResetEmergency(),
+		s.LogBatches() == 2, s.CompletionSemantics() == 2, s.MemLimitPercent() == 20,
+		s.WritebackUntilPercent() == 30, s.ScanInterval() == 5*time.Second,
+		s.PropagateInterval() == 5*time.Second, s.SyncFlipInterval() == time.Minute,
+		s.StatusfilesRollover() == 3*time.Second, s.NetworkIOTimeout() == 30*time.Second,
+		s.MaxLamportFuture() == 30*24*time.Hour, s.LogrotAutoBytes() == 32*gb,
+		s.RequiredTotalBytes() == 12*gb, s.TrafficLimitBytes() == 0,
+		s.ServerIOLimitBytes() == 0, s.WritebackLimitBytes() == 0,
+	} {
+		if !ok {
+			t.Errorf("accessor %d", i)
+		}
+	}
+	for n := range 4 {
+		name := "required_free_space_" + string(rune('1'+n)) + "_gb"
+		if err := s.Assign(name, string(rune('5'+n))); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.RequiredFreeBytes(n + 1); got != int64(5+n)*gb {
+			t.Errorf("%s: %d bytes", name, got)
+		}
+	}
+	if err := s.Assign("sync_flip_interval_sec", "7"); err != nil || s.SyncFlipInterval() != 0 {
+		t.Error("below 8 s flipping is off")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a fifth limit did not panic")
+		}
+	}()
+	s.RequiredFreeBytes(5)
+}
+
+func TestReadingDoesNotAllocate(t *testing.T) {
+	s := New()
+	if n := testing.AllocsPerRun(100, func() { _ = s.Int(LogBatches) + s.RequiredFreeBytes(1) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
