@@ -56,8 +56,17 @@ type Mref struct {
 	Data []byte
 	Vec  [][]byte // Write: gather list instead of Data; at most env.MaxVec pieces
 
-	// TotalSize is set by Get: the present size of what is behind the output.
+	// Wait makes a Read at or behind the end of a growing file wait for more
+	// bytes instead of completing short (log fetch). The provider may still
+	// give up after some time and complete with nothing read.
+	Wait bool
+
+	// TotalSize is set by Get or at completion: the present size of what is
+	// behind the output; of a log, its durable end.
 	TotalSize int64
+	// Short is set at completion of a Read: how many bytes fewer than Len
+	// were there. Zero for disks, always.
+	Short int64
 
 	chain [maxDepth]Completion
 	depth int

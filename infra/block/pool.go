@@ -36,7 +36,7 @@ func (p *Pool) Put(m *Mref) {
 	}
 	p.out--
 	m.Op, m.Prio, m.FUA, m.Pos, m.Len, m.Gran = 0, 0, false, 0, 0, 0
-	m.Data, m.Vec, m.TotalSize = nil, nil, 0
+	m.Data, m.Vec, m.Wait, m.TotalSize, m.Short = nil, nil, false, 0, 0
 	m.next, p.free = p.free, m
 }
 
