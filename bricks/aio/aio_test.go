@@ -168,8 +168,11 @@ func TestFile(t *testing.T) {
 	if err := r.do(&block.Mref{Op: block.Read, Pos: 8192, Len: 1024, Data: buf}); err != nil || !bytes.Equal(buf, append(a, b...)) {
 		t.Fatalf("read: %v", err)
 	}
-	if err := r.do(&block.Mref{Op: block.Read, Pos: 8704, Len: 1024, Data: buf}); !errors.Is(err, block.ErrShort) {
-		t.Fatalf("read over the end: %v", err)
+	for pos, short := range map[int64]int64{8704: 512, 9216: 1024, 1 << 40: 1024} {
+		m := &block.Mref{Op: block.Read, Pos: pos, Len: 1024, Data: buf}
+		if err := r.do(m); err != nil || m.Short != short || m.TotalSize != 9216 {
+			t.Fatalf("read over the end: %v, %d bytes short, size %d", err, m.Short, m.TotalSize)
+		}
 	}
 	if err := r.do(&block.Mref{Op: block.Discard, Pos: 8192, Len: 512}); err != nil || r.w.data[8192] != 0 || r.w.data[8704] != 2 {
 		t.Fatalf("discard: %v", err)

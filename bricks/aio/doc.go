@@ -13,7 +13,8 @@
 //
 // # Operations
 //
-//	Read         fills Data; a file's end inside of it is block.ErrShort
+//	Read         fills Data; Short tells how much a file's end cut off. Wait is
+//	             ignored: nothing here knows when a file grows
 //	Write        Data or Vec; FUA makes it durable before completion
 //	Flush        makes durable what had completed before it was started;
 //	             answered at once when there is nothing of that kind

@@ -150,8 +150,12 @@ func (a *AIO) account(r *request, io *env.IO) error {
 	}
 	switch m.Op {
 	case block.Read:
-		if int64(io.N) < m.Len {
+		m.Short = m.Len - int64(io.N)
+		if m.Short > 0 && a.disk {
 			return fmt.Errorf("%d bytes: %w", io.N, block.ErrShort)
+		}
+		if !a.disk && m.Short < m.Len {
+			a.size = max(a.size, m.Pos+int64(io.N)) // somebody else let it grow
 		}
 	case block.Write:
 		if int64(io.N) < m.Len {
