@@ -15,7 +15,7 @@ var Type = brick.Type{Name: "check", Inputs: 1, Outputs: 1}
 type Options struct {
 	NoOverlap bool // no two overlapping writes in flight
 	Stable    bool // the data of writes must not change in flight
-	MayGrow   bool // writes behind Info().Size are right (files)
+	MayGrow   bool // requests behind Info().Size are right (files)
 }
 
 // Check is one brick. It lives on one executor.
@@ -96,7 +96,7 @@ func (o *ops) Get(m *block.Mref) error {
 	r := &request{c: c, m: m, describe: fmt.Sprintf("%s of %d at %d", m.Op, m.Len, m.Pos)}
 	c.checkShape(r)
 	q := &r.clone
-	q.Op, q.Prio, q.FUA, q.Pos, q.Len, q.Gran, q.Data, q.Vec = m.Op, m.Prio, m.FUA, m.Pos, m.Len, m.Gran, m.Data, m.Vec
+	fill(q, m)
 	a := brick.AspectOf[aspect](&m.Object, c.Brick)
 	if a.r != nil {
 		c.violation("once", "%s: got twice without put", r.describe)
@@ -114,13 +114,20 @@ func (o *ops) Get(m *block.Mref) error {
 	return nil
 }
 
+// fill copies what m asks into the clone.
+func fill(q, m *block.Mref) {
+	q.Op, q.Prio, q.FUA, q.Wait = m.Op, m.Prio, m.FUA, m.Wait
+	q.Pos, q.Len, q.Gran, q.Data, q.Vec = m.Pos, m.Len, m.Gran, m.Data, m.Vec
+}
+
 func (c *Check) checkShape(r *request) {
 	m, info := r.m, block.OpsOf(c.Input(0)).Info()
 	switch m.Op {
 	case block.Flush, block.Truncate:
 		return
 	}
-	if m.Pos < 0 || m.Len < 0 || m.Pos+m.Len > info.Size && !(c.opt.MayGrow && m.Op == block.Write) {
+	grows := c.opt.MayGrow && (m.Op == block.Write || m.Op == block.Read)
+	if m.Pos < 0 || m.Len < 0 || m.Pos+m.Len > info.Size && !grows {
 		c.violation("range", "%s, size %d", r.describe, info.Size)
 	}
 	if a := int64(info.Align); a > 1 && (m.Pos%a != 0 || m.Len%a != 0) {
@@ -157,7 +164,7 @@ func (o *ops) IO(m *block.Mref) {
 		c.violation("once", "%s: started twice", r.describe)
 	}
 	q := &r.clone
-	q.Op, q.Prio, q.FUA, q.Pos, q.Len, q.Gran, q.Data, q.Vec = m.Op, m.Prio, m.FUA, m.Pos, m.Len, m.Gran, m.Data, m.Vec
+	fill(q, m)
 	if c.opt.NoOverlap && m.Op.IsWrite() {
 		c.checkOverlap(r)
 	}
@@ -205,7 +212,7 @@ func (r *request) MrefDone(q *block.Mref, err error) {
 	if c.opt.Stable && q.Op == block.Write && sum(q) != r.sum {
 		c.violation("stable", "data of %s changed in flight", r.describe)
 	}
-	r.m.TotalSize = q.TotalSize
+	r.m.TotalSize, r.m.Short = q.TotalSize, q.Short
 	r.m.Complete(err)
 }
 
