@@ -41,6 +41,7 @@ type Executor struct {
 
 	now    time.Duration
 	rotate int
+	budget budget
 	timers timerHeap
 	tasks  env.TaskQueue
 	more   bool // tasks are left over
@@ -154,15 +155,16 @@ func (e *Executor) setup() (err error) {
 func (e *Executor) turn() {
 	const sources = 3
 	e.now = e.node.mono()
-	b := budget{e: e, left: turnEvents}
+	b := &e.budget
+	*b = budget{e: e, left: turnEvents}
 	for i := range sources {
 		switch (e.rotate + i) % sources {
 		case 0:
-			e.fireTimers(&b)
+			e.fireTimers(b)
 		case 1:
-			e.completeAll(&b)
+			e.completeAll(b)
 		case 2:
-			e.runPosts(&b)
+			e.runPosts(b)
 		}
 	}
 	e.rotate++

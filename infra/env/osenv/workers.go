@@ -132,6 +132,7 @@ func (p *pool) close() <-chan struct{} {
 type workerEngine struct {
 	e    *Executor
 	fds  [1]unix.PollFd
+	ts   unix.Timespec
 	word [8]byte
 }
 
@@ -146,8 +147,8 @@ func (w *workerEngine) enter(d time.Duration) error {
 	}
 	var ts *unix.Timespec
 	if d > 0 {
-		t := unix.NsecToTimespec(int64(d))
-		ts = &t
+		w.ts = unix.NsecToTimespec(int64(d))
+		ts = &w.ts
 	}
 	w.fds[0] = unix.PollFd{Fd: int32(w.e.efd), Events: unix.POLLIN}
 	n, err := unix.Ppoll(w.fds[:], ts, nil)
