@@ -1,0 +1,50 @@
+# mars: make demo, make test; "make help" lists the rest.
+
+GO      ?= go
+BIN     := bin
+GOFLAGS ?= -buildvcs=false
+export GOFLAGS
+# Packages that need no root and no kernel feature, for the race detector.
+RACE    := ./infra/... ./bricks/... ./strategy/... ./marsadm/... ./ublkdev/...
+FUZZTIME ?= 4s
+SEEDS   ?= 2000
+
+.PHONY: help build test unit race fuzz sim lint bench demo deps clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/marsd, bin/marsadm and the demo
+	$(GO) build -o $(BIN)/ ./cmd/...
+
+deps: ## install what demo and test need (Debian, Ubuntu; as root)
+	@sh cmd/marsdemo/deps.sh
+
+demo: deps build ## two nodes, a file system, a crash, a handover, a split brain
+	@$(BIN)/marsdemo -bin $(BIN)
+
+test: deps lint build unit race fuzz sim demo ## everything; prints each suite's result
+	@echo "test: all suites passed"
+
+unit: ## unit and property tests, as root with the real devices
+	MARS_NEED_ROOT=1 $(GO) test -timeout 10m ./...
+
+race: ## the same under the race detector
+	$(GO) test -race -short -timeout 10m $(RACE)
+
+fuzz: ## every fuzz target for FUZZTIME
+	@GO=$(GO) FUZZTIME=$(FUZZTIME) sh cmd/marsdemo/fuzz.sh
+
+sim: ## the simulator: SEEDS seeds of crashes and whole clusters
+	MARS_SIM_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy/... ./bricks/translogger/...
+
+lint: ## gofmt, vet and the rules of the house
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) test -count=1 ./infra/house/
+
+bench: ## throughput and latency, as ratios within one run
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./bricks/... ./infra/... ./strategy/...
+
+clean: ## remove what was built
+	rm -rf $(BIN)
