@@ -1,0 +1,58 @@
+// Package simenv is the deterministic simulation of everything that package
+// env offers: many nodes in one goroutine, with virtual time, a seeded
+// scheduler, storage that loses, tears and reorders what was not synced, a
+// network that delays, cuts and resets, and clocks that jump.
+//
+// # A test
+//
+//	w := simenv.New(seed, simenv.Options{})
+//	defer w.Close()
+//	n := w.AddNode("a", "10.0.0.1", simenv.NodeOptions{})
+//	n.AddDisk("/dev/vdb", 1<<20)
+//	var f env.File
+//	n.Env(0).Files().OpenDisk("/dev/vdb", func(g env.File, err error) { f = g })
+//	if err := w.Run(func() bool { return f != nil }, time.Second); err != nil {
+//		t.Fatal(err) // no progress: virtual time is up, or nothing is left to happen
+//	}
+//	... let the bricks work: w.Run(until, limit), w.RunFor(d), w.After(invariant) ...
+//	img := n.CrashImage(seed, simenv.Ordered()) // what a power cut now would leave
+//	n.Crash(simenv.Zero())                      // or have it for real
+//	n.Start()
+//	... recover with n.Env(0), check n.Disk("/dev/vdb").ReadAt ...
+//
+// Between events the test may call anything: the code above env, methods of an
+// Env, and the faults below.
+//
+// # Determinism
+//
+// Everything follows from the seed, the options and what the test does.
+// World.Hash runs over every event with its time, every byte that is written
+// or sent, and every Env.Trace: two runs of one seed have the same hash, in
+// any process. If they have not, the code above env is not deterministic; set
+// Options.Trace in both runs and compare the lines.
+//
+// # Storage
+//
+// A disk, and the content of a file, have what readers see, what is durable,
+// and between them a list of completed changes and of ops in flight. A sync
+// makes durable, at its completion, the writes that had completed before it
+// was submitted; a Durable write only itself. At a power cut each change that
+// is not durable is there, is not, or is torn at a boundary of 512 bytes; a
+// file's size and its data go different ways. Entries of directories (mtimes
+// are a part of them) become durable by SyncDir of their directory, not by a
+// sync of the file. A rename is one change unless CrashModel.SplitRename says
+// otherwise. How much survives is the CrashModel's choice: Zero, Ordered,
+// Independent. Code has to survive them all (Models).
+//
+// A write that fails may have happened in part. A sync that fails loses some
+// of what it should have covered for ever.
+//
+// Death of the process (Node.Kill) loses nothing that was written, but every
+// IO in flight happens or not.
+//
+// # Faults
+//
+//	Node.Crash, Kill, Start, CrashAtFSOp, CrashImage
+//	Disk.Fail, Stall, SetSlow, SetLatency and the same of Node.File(name)
+//	Node.FailFS, SetSpace, JumpClock, SetDrift
+package simenv
