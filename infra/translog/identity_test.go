@@ -2,7 +2,9 @@ package translog_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"strings"
 	"testing"
 
@@ -83,7 +85,8 @@ func TestReadIdentity(t *testing.T) {
 		Resource: strings.Repeat("r", 63), Number: 999999999, Origin: strings.Repeat("o", 63), Nonce: [16]byte{1},
 	}
 	longLog := buildLog(t, logShape{id: long, batches: 1, perBatch: 1, payload: 8, align: 512})
-	if id, end, err := translog.ReadIdentity(longLog.data[:translog.MaxIdentityRecord]); err != nil || id != long || end > translog.MaxIdentityRecord {
+	id, end, err := translog.ReadIdentity(longLog.data[:translog.MaxIdentityRecord])
+	if err != nil || id != long || end > translog.MaxIdentityRecord {
 		t.Errorf("longest: %+v, %d, %v", id, end, err)
 	}
 
@@ -113,6 +116,44 @@ func TestReadIdentity(t *testing.T) {
 				t.Fatalf("flipped bit %d of byte %d: %+v", bit, off, id)
 			}
 			data[off] ^= 1 << bit
+		}
+	}
+}
+
+// TestIdentityPayload: a first record whose payload is sound by its CRC but not an identity is refused for good.
+func TestIdentityPayload(t *testing.T) {
+	id := testIdentity()
+	id.Resource = "mydata1" // makes padding
+	sound := buildLog(t, logShape{id: id, batches: 1, align: 512}).records[0].Payload
+	plainCRC := func(tr, p []byte) {
+		tr[14] = 4
+		binary.LittleEndian.PutUint32(tr[20:], crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)))
+	}
+	edit := func(off int, v byte) []byte {
+		p := bytes.Clone(sound)
+		p[off] = v
+		return p
+	}
+	for _, tc := range []struct {
+		name    string
+		payload []byte
+		want    translog.Reason
+	}{
+		{"sound, but its header is not", sound, translog.ReasonHeader},
+		{"later version", edit(8, 2), translog.ReasonUnsupported},
+		{"long resource", edit(10, 200), translog.ReasonNoIdentity},
+		{"no origin", edit(11, 0), translog.ReasonNoIdentity},
+		{"number 0", edit(12, 0), translog.ReasonNoIdentity},
+		{"slash", edit(33, '/'), translog.ReasonNoIdentity},
+		{"padding", edit(len(sound)-1, 1), translog.ReasonNoIdentity},
+		{"too long", append(bytes.Clone(sound), 0, 0, 0, 0), translog.ReasonNoIdentity},
+		{"too short", sound[:28], translog.ReasonNoIdentity},
+		{"odd", append(bytes.Clone(sound), 0), translog.ReasonLength},
+	} {
+		data := foreignRecord(1, 0, 0, tc.payload, plainCRC)
+		got, sum, _ := scan(data, translog.Options{Foreign: true})
+		if len(got) != 0 || sum.Bad == nil || sum.Bad.Reason != tc.want {
+			t.Errorf("%s: %d records, %v", tc.name, len(got), sum.Bad)
 		}
 	}
 }

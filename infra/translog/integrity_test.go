@@ -142,6 +142,22 @@ func (l *testLog) changed(data []byte) int {
 	return len(l.records)
 }
 
+// TestBeheaded: with the first record the identity is lost. Then only what has a sound payload proves anything.
+func TestBeheaded(t *testing.T) {
+	l := smallLog(t)
+	data := bytes.Clone(l.data)
+	clear(data[:l.records[0].End])
+	l.mustPrefix(t, data, translog.Options{}, 0, translog.VerdictDamage)
+	l.mustPrefix(t, data, translog.Options{Identity: l.id}, 0, translog.VerdictDamage)
+	l.mustPrefix(t, data[:l.batches[2]], translog.Options{}, 0, translog.VerdictTorn)
+	for _, r := range l.records[1:] {
+		data[r.Off+translog.HeaderSize] ^= 1
+	}
+	l.mustPrefix(t, data, translog.Options{}, 0, translog.VerdictTorn)
+	// Who knows the identity can tell a genuine header.
+	l.mustPrefix(t, data, translog.Options{Identity: l.id}, 0, translog.VerdictDamage)
+}
+
 // TestMisplacedRecords moves genuine records and batches around, within a log and between logs.
 func TestMisplacedRecords(t *testing.T) {
 	shape := logShape{id: testIdentity(), batches: 12, perBatch: 7, payload: 200, align: 512, inFlight: 2, seed: 1}
