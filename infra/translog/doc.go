@@ -3,8 +3,8 @@
 //
 // # The file
 //
-// A logfile is a plain concatenation of records from offset 0, without a file header (manual, chapter "Transaction
-// Logger"). Its name is log-NNNNNNNNN-ORIGIN (see [Name]). Positions are byte offsets of record ends.
+// A logfile is a plain concatenation of records from offset 0, without a file header (manual 2.1, The Transaction
+// Logger). Its name is log-NNNNNNNNN-ORIGIN (see [Name]). Positions are byte offsets of record ends.
 //
 //	0                    A                            2A                       durable end     prepared
 //	+----------+---+-----+--------+--------+----------+--------+--------+------+--------------+- - - - -+
