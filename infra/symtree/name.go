@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package symtree
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Name is a path of the tree, taken apart. Fields that the kind's pattern does
+// not have are zero.
+type Name struct {
+	Kind     Kind
+	Resource string
+	// Host is the host in the name. For a log it is the origin; for a
+	// deletion order its creator, empty in the original's form.
+	Host   string
+	Number int    // of a log, version link or deletion order: 1 to MaxNumber
+	Key    string // last component, or everything below userspace/
+}
+
+// Parse takes a path relative to /mars apart. The error wraps ErrGrammar: such
+// a name does not exist for us, whatever lies there.
+func Parse(path string) (Name, error) {
+	if len(path) <= MaxPath && strings.Count(path, "/") < MaxDepth {
+		for k := KindUUID; k < kindEnd; k++ {
+			if n, ok := match(rules[k].pattern, path); ok {
+				n.Kind = k
+				return n, nil
+			}
+		}
+	}
+	if len(path) > 80 {
+		path = path[:80] + "..."
+	}
+	return Name{}, fmt.Errorf("%w: %q", ErrGrammar, path)
+}
+
+// match takes path apart by one pattern.
+func match(pattern, path string) (n Name, ok bool) {
+	for {
+		var p string
+		p, pattern, _ = strings.Cut(pattern, "/")
+		lit, variable, _ := strings.Cut(p, "$")
+		if variable == "*" {
+			n.Key = path
+			for c := range strings.SplitSeq(path, "/") {
+				if !goodFree(c) {
+					return n, false
+				}
+			}
+			return n, true
+		}
+		if !strings.HasPrefix(path, lit) {
+			return n, false
+		}
+		c, rest, more := strings.Cut(path[len(lit):], "/")
+		if more != (pattern != "") || !n.take(variable, c) {
+			return n, false
+		}
+		if !more {
+			return n, true
+		}
+		path = rest
+	}
+}
+
+// take reads what stands in place of a variable of a pattern.
+func (n *Name) take(variable, text string) bool {
+	switch variable {
+	case "":
+		return text == ""
+	case "r":
+		n.Resource = text
+		return goodResource(text)
+	case "h":
+		n.Host = text
+		return goodHost(text)
+	case "k":
+		n.Key = text
+		return goodKey(text)
+	case "n-$h", "m":
+		if variable == "m" && len(text) == 9 {
+			return n.takeNumber(text)
+		}
+		if len(text) < 11 || text[9] != '-' {
+			return false
+		}
+		n.Host = text[10:]
+		return n.takeNumber(text[:9]) && goodHost(n.Host)
+	}
+	return false
+}
+
+func (n *Name) takeNumber(digits string) bool {
+	for i := range len(digits) {
+		if !isDigit(digits[i]) {
+			return false
+		}
+	}
+	n.Number, _ = strconv.Atoi(digits)
+	return n.Number >= 1
+}
+
+// Path puts the name together again: Parse(n.Path()) is n for every n that
+// Parse returned. It checks nothing.
+func (n Name) Path() string {
+	pattern := n.Kind.Pattern()
+	b := make([]byte, 0, len(pattern)+len(n.Resource)+2*len(n.Host)+len(n.Key)+9)
+	for i := 0; i < len(pattern); i++ {
+		if pattern[i] != '$' {
+			b = append(b, pattern[i])
+			continue
+		}
+		i++
+		switch pattern[i] {
+		case 'r':
+			b = append(b, n.Resource...)
+		case 'h':
+			b = append(b, n.Host...)
+		case 'k', '*':
+			b = append(b, n.Key...)
+		case 'n', 'm':
+			b = fmt.Appendf(b, "%09d", n.Number)
+			if pattern[i] == 'm' && n.Host != "" {
+				b = append(append(b, '-'), n.Host...)
+			}
+		}
+	}
+	return string(b)
+}
+
+// Owner is the host whose marsd and marsadm alone write the entry; empty if
+// anybody may. A remote value never replaces an entry on its owner's host.
+func (n Name) Owner() string {
+	if n.Kind.shape()&isOwned == 0 {
+		return ""
+	}
+	return n.Host
+}
+
+// Parent is the directory of a path, "." for the names at the top.
+func Parent(path string) string {
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i]
+	}
+	return "."
+}
+
+// Base is the last component of a path.
+func Base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+func join(dir, base string) string {
+	if dir == "." || dir == "" {
+		return base
+	}
+	return dir + "/" + base
+}
+
+// userRoot is how paths begin in links and arguments, whatever --mars-dir is.
+const userRoot = "/mars/"
+
+// ToUser returns the path as it is written in links and arguments: /mars/path.
+func ToUser(path string) string { return userRoot + path }
+
+// FromUser is the inverse of ToUser for any clean path below /mars; one slash
+// at the end, with which directories are written, is taken off. It does not ask
+// the grammar. The error wraps ErrOutside.
+func FromUser(path string) (string, error) {
+	rel, ok := strings.CutPrefix(path, userRoot)
+	rel = strings.TrimSuffix(rel, "/")
+	if !ok || len(rel) > MaxPath || strings.IndexByte(rel, 0) >= 0 {
+		return "", fmt.Errorf("path %q: %w", path, ErrOutside)
+	}
+	for c := range strings.SplitSeq(rel, "/") {
+		if c == "" || c == "." || c == ".." {
+			return "", fmt.Errorf("path %q: %w", path, ErrOutside)
+		}
+	}
+	return rel, nil
+}
