@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package fuseloop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"mars/infra/env"
+
+	"golang.org/x/sys/unix"
+)
+
+// device is one live front end; it implements env.Device.
+type device struct {
+	h    *Host
+	name string
+	fs   *fileSystem
+	loop loopDev
+	rdev uint64
+
+	// op lets one of Probe, Resize, Close and the watching goroutine at the
+	// device; all below belongs to its holder.
+	op     sync.Mutex
+	closed bool
+	use    usage
+	count  int // as reported last
+}
+
+// create makes everything, or nothing.
+func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func())) (d *device, err error) {
+	if cfg.BlockSize != 512 && cfg.BlockSize != 4096 {
+		return nil, fmt.Errorf("block size %d is neither 512 nor 4096", cfg.BlockSize)
+	}
+	if err := checkSize(cfg.Size, int64(cfg.BlockSize)); err != nil {
+		return nil, err
+	}
+	if err := h.reserve(cfg.Name); err != nil {
+		return nil, err
+	}
+	var undo []func()
+	defer func() {
+		if err == nil {
+			return
+		}
+		for i := len(undo) - 1; i >= 0; i-- {
+			undo[i]()
+		}
+		h.release(cfg.Name)
+	}()
+	d = &device{h: h, name: cfg.Name, fs: newFileSystem(cfg, dh, post)}
+	dir := h.mountPoint(cfg.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { _ = os.Remove(dir) })
+	if list, err := mountsOn(dir); err != nil || len(list) > 0 {
+		return nil, errors.Join(err, fmt.Errorf("%s is mounted: %w", dir, env.ErrExist))
+	}
+	fd, err := mountFuse(dir, cfg.Name)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { _ = unmountDead(dir) })
+	if err := d.fs.serve(fd, h.log); err != nil {
+		return nil, fmt.Errorf("serve %s: %w", dir, err)
+	}
+	if err := d.bind(filepath.Join(dir, cfg.Name), cfg.BlockSize); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() {
+		if fd, err := d.loop.open(unix.O_RDONLY); err == nil {
+			_ = d.loop.detach(fd)
+		}
+	})
+	if err := makeLink(d.loop.path(), h.link(cfg.Name)); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func checkSize(size, block int64) error {
+	if size <= 0 || size%block != 0 {
+		return fmt.Errorf("size %d is no positive multiple of the block size %d", size, block)
+	}
+	return nil
+}
+
+// bind opens the file, for the only time, and puts a loop device over it.
+func (d *device) bind(path string, blockSize int) error {
+	file, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	d.fs.openable.Store(false)
+	defer unix.Close(file)
+	if d.loop, err = bindLoop(file, loopID(path), blockSize); err != nil {
+		return err
+	}
+	if d.rdev, err = d.loop.rdev(); err != nil {
+		if fd, oerr := d.loop.open(unix.O_RDONLY); oerr == nil {
+			_ = d.loop.detach(fd)
+		}
+	}
+	return err
+}
+
+// Path is the symlink.
+func (d *device) Path() string { return d.h.link(d.name) }
+
+// Complete answers a request.
+func (d *device) Complete(r *env.DevRequest, err error) { r.Impl.(*request).done <- err }
+
+// Probe counts the openers.
+func (d *device) Probe(done func(n int, err error)) {
+	go func() {
+		n, err := d.probe()
+		if err != nil {
+			err = fmt.Errorf("probe device %s: %w", d.name, err)
+		}
+		d.fs.post(func() { done(n, err) })
+	}()
+}
+
+func (d *device) probe() (int, error) {
+	d.op.Lock()
+	defer d.op.Unlock()
+	if d.closed {
+		return 0, env.ErrClosed
+	}
+	busy, err := d.exclusive()
+	if err != nil {
+		return d.count, err
+	}
+	plain := map[uint64]int{d.rdev: 0}
+	if err := scanOpeners(plain); err != nil {
+		return d.count, err
+	}
+	d.use.busy, d.use.plain = busy, plain[d.rdev]
+	d.report()
+	return d.count, nil
+}
+
+// report tells the handler the count if it changed.
+func (d *device) report() {
+	n := d.use.count()
+	if n == d.count {
+		return
+	}
+	d.count = n
+	d.fs.post(func() { d.fs.handler.OpenCount(n) })
+}
+
+// Resize changes the capacity.
+func (d *device) Resize(size int64, done func(error)) {
+	go func() {
+		err := d.resize(size)
+		if err != nil {
+			err = fmt.Errorf("resize device %s to %d: %w", d.name, size, err)
+		}
+		d.fs.post(func() { done(err) })
+	}()
+}
+
+func (d *device) resize(size int64) error {
+	d.op.Lock()
+	defer d.op.Unlock()
+	if d.closed {
+		return env.ErrClosed
+	}
+	if err := checkSize(size, d.fs.block); err != nil {
+		return err
+	}
+	old := d.fs.size.Swap(size)
+	err := d.applySize(size)
+	if err != nil {
+		d.fs.size.Store(old)
+		err = errors.Join(err, d.applySize(old))
+	}
+	return err
+}
+
+func (d *device) applySize(size int64) error {
+	// The driver believes the inode, which this refreshes.
+	var st unix.Stat_t
+	path := filepath.Join(d.h.mountPoint(d.name), d.name)
+	if err := unix.Stat(path, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", path, err)
+	}
+	if err := d.loop.resize(); err != nil {
+		return err
+	}
+	if n, err := d.loop.capacity(); err != nil || n != size {
+		return errors.Join(err, fmt.Errorf("%s has %d bytes afterwards", d.loop.path(), n))
+	}
+	return nil
+}
+
+// Close removes the device.
+func (d *device) Close(force bool, done func(error)) {
+	go func() {
+		err := d.close(force)
+		if err != nil {
+			err = fmt.Errorf("close device %s: %w", d.name, err)
+		}
+		d.fs.post(func() { done(err) })
+	}()
+}
+
+func (d *device) close(force bool) error {
+	d.op.Lock()
+	defer d.op.Unlock()
+	if d.closed {
+		return env.ErrClosed
+	}
+	var err error
+	if force {
+		err = d.tearDown()
+	} else {
+		err = d.closeUnused()
+	}
+	if err != nil {
+		return err
+	}
+	d.closed = true
+	d.h.release(d.name)
+	if err := os.Remove(d.h.mountPoint(d.name)); err != nil {
+		d.h.log.Warn("mount point stays", "device", d.name, "err", err)
+	}
+	return nil
+}
+
+// closeUnused tears the device down if nobody has it open; otherwise nothing
+// is changed.
+func (d *device) closeUnused() error {
+	fd, err := d.claim()
+	if err != nil {
+		return err
+	}
+	// What somebody left in the page cache goes out first.
+	if err := unix.Fsync(fd); err != nil {
+		d.h.log.Warn("data was lost before closing", "device", d.name, "err", err)
+	}
+	link := d.h.link(d.name)
+	if err := removeLink(link); err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
+	err = d.loop.detach(fd)
+	if err == nil && d.owned() {
+		// Somebody opened it in the last moment: as you were.
+		if err = d.loop.reattach(); err == nil {
+			err = fmt.Errorf("%w: opened meanwhile", env.ErrInUse)
+		} else if !d.owned() {
+			err = nil // and went away again
+		}
+	}
+	if err != nil {
+		d.use.busy = true
+		d.report()
+		return errors.Join(err, makeLink(d.loop.path(), link))
+	}
+	if err := unmountIdle(d.h.mountPoint(d.name)); err != nil {
+		d.h.log.Warn("mount stays", "device", d.name, "err", err)
+	}
+	d.awaitServer()
+	return nil
+}
+
+// claim opens the device exclusively, and finds no other opener. Short visits,
+// as udev's, are waited for.
+func (d *device) claim() (int, error) {
+	var who []string
+	for range 5 {
+		fd, err := d.loop.open(unix.O_RDONLY | unix.O_EXCL)
+		switch {
+		case err == nil:
+			plain := map[uint64]int{d.rdev: 0}
+			if err := scanOpeners(plain); err != nil {
+				_ = unix.Close(fd)
+				return -1, err
+			}
+			d.use.busy, d.use.plain = false, plain[d.rdev]
+			if d.use.plain == 0 {
+				return fd, nil
+			}
+			_ = unix.Close(fd)
+			who = openers(d.rdev)
+		case errors.Is(err, unix.EBUSY):
+			d.use.busy = true
+			who = holders(d.loop, d.rdev)
+		default:
+			return -1, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	d.report()
+	return -1, fmt.Errorf("%w: %s", env.ErrInUse, sentence(who))
+}
+
+// owned tells whether the loop device still has our file.
+func (d *device) owned() bool {
+	if !d.loop.bound() {
+		return false
+	}
+	info, err := d.loop.status()
+	return err == nil && cString(info.File_name[:]) == loopID(filepath.Join(d.h.mountPoint(d.name), d.name))
+}
+
+// tearDown removes the device under its users: requests fail from now on, and
+// the loop device goes when the last of them leaves it.
+func (d *device) tearDown() error {
+	d.fs.dead.Store(true)
+	if err := removeLink(d.h.link(d.name)); err != nil {
+		d.h.log.Warn("symlink stays", "device", d.name, "err", err)
+	}
+	// First the connection, so that nothing below can wait for an answer.
+	if err := unmountDead(d.h.mountPoint(d.name)); err != nil {
+		return err
+	}
+	fd, err := d.loop.open(unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	if err := d.loop.detach(fd); err != nil {
+		return err
+	}
+	if d.owned() {
+		d.h.log.Warn("device closed while in use; its users get IO errors", "device", d.name,
+			"loop", d.loop.path(), "users", sentence(append(holders(d.loop, d.rdev), openers(d.rdev)...)))
+	}
+	return nil
+}
+
+// awaitServer waits until the FUSE server has ended, which is a moment after
+// the last user of the mount is gone.
+func (d *device) awaitServer() {
+	select {
+	case <-d.fs.served:
+	case <-time.After(5 * time.Second):
+		d.h.log.Warn("the file system is still used by somebody", "device", d.name)
+	}
+}

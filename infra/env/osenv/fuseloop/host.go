@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package fuseloop
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"mars/infra/env"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrUnsupported says that this machine (or this user) cannot have front ends
+// of this kind.
+var ErrUnsupported = errors.New("no FUSE or loop devices here")
+
+// Config says where things are. All directories are absolute paths.
+type Config struct {
+	RunDir string       // mount points are below RunDir/fuse
+	DevDir string       // device names appear here; made if missing
+	Logger *slog.Logger // nil: slog.Default
+}
+
+// Host owns the front ends of a process. It is safe for concurrent use.
+type Host struct {
+	cfg Config
+	log *slog.Logger
+
+	mu       sync.Mutex
+	names    map[string]*device // nil value: being made or cleaned up
+	watching bool
+	scans    scanPlan // of the watching goroutine
+}
+
+// New checks that FUSE and loop devices are to be had. It changes nothing.
+func New(cfg Config) (*Host, error) {
+	if !filepath.IsAbs(cfg.RunDir) || !filepath.IsAbs(cfg.DevDir) {
+		return nil, fmt.Errorf("fuseloop: %q and %q must be absolute paths", cfg.RunDir, cfg.DevDir)
+	}
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("%w: not root", ErrUnsupported)
+	}
+	for _, p := range []string{"/dev/fuse", loopControl} {
+		fd, err := unix.Open(p, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("%w: open %s: %w", ErrUnsupported, p, err)
+		}
+		_ = unix.Close(fd)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return &Host{cfg: cfg, log: cfg.Logger, names: map[string]*device{}}, nil
+}
+
+// For makes the Devices of one executor; post is its Env.Post.
+func (h *Host) For(post func(func())) env.Devices { return &devices{h: h, post: post} }
+
+// IOFlusher marks all threads of this process, and those they start, as
+// serving block IO. It is to be called once, at the start of the program,
+// before any front end exists. Without the privilege, or in a program with
+// cgo, it fails; then only low memory is a danger.
+func IOFlusher() error {
+	const prSetIOFlusher = 57
+	_, _, errno := syscall.AllThreadsSyscall6(syscall.SYS_PRCTL, prSetIOFlusher, 1, 0, 0, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("mark threads as serving block IO: %w", errno)
+	}
+	return nil
+}
+
+// checkName accepts what can be a file name in DevDir, visible and short.
+func checkName(name string) error {
+	if name == "" || name[0] == '.' || len(name) > 200 {
+		return fmt.Errorf("bad device name %q", name)
+	}
+	for _, c := range []byte(name) {
+		if c <= ' ' || c == '/' || c == '\\' || c == ',' || c == 0x7f {
+			return fmt.Errorf("bad device name %q", name)
+		}
+	}
+	return nil
+}
+
+// reserve takes a name for making or cleaning up; release or publish end that.
+func (h *Host) reserve(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, taken := h.names[name]; taken {
+		return fmt.Errorf("device %s: %w in this process", name, env.ErrExist)
+	}
+	h.names[name] = nil
+	return nil
+}
+
+func (h *Host) release(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.names, name)
+}
+
+// publish makes the device known and has it watched.
+func (h *Host) publish(d *device) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.names[d.name] = d
+	if !h.watching {
+		h.watching = true
+		go h.watch()
+	}
+}
+
+func (h *Host) mountPoint(name string) string { return filepath.Join(h.cfg.RunDir, "fuse", name) }
+func (h *Host) link(name string) string       { return filepath.Join(h.cfg.DevDir, name) }
+
+// devices is env.Devices for one executor.
+type devices struct {
+	h    *Host
+	post func(func())
+}
+
+func (v *devices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(env.Device, error)) {
+	go func() {
+		d, err := v.h.create(cfg, h, v.post)
+		if err != nil {
+			v.post(func() { done(nil, fmt.Errorf("create device %s: %w", cfg.Name, err)) })
+			return
+		}
+		v.h.publish(d)
+		v.post(func() { done(d, nil) })
+		d.fs.begin()
+	}()
+}
+
+func (v *devices) Cleanup(name string, done func(error)) {
+	go func() {
+		err := v.h.reserve(name)
+		if err == nil {
+			err = v.h.cleanup(name)
+			v.h.release(name)
+		}
+		if err != nil {
+			err = fmt.Errorf("clean up device %s: %w", name, err)
+		}
+		v.post(func() { done(err) })
+	}()
+}

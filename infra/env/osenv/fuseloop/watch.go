@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package fuseloop
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Times of the watching goroutine.
+const (
+	watchEvery = time.Second
+	calmEvery  = 5 // looks: exclusive opens of a device without IO
+	scanEvery  = 5 * time.Second
+	calmScan   = time.Minute
+	scanShare  = 500 // a pass over /proc is at most this part of the time
+)
+
+// scanPlan decides when to go through /proc.
+type scanPlan struct {
+	last     time.Time
+	took     time.Duration
+	eventful bool // there was something since the last pass
+}
+
+// due tells whether it is time, given whether something happened now.
+func (p *scanPlan) due(now time.Time, eventful bool) bool {
+	p.eventful = p.eventful || eventful
+	wait := calmScan
+	if p.eventful {
+		wait = scanEvery
+	}
+	return now.Sub(p.last) >= max(wait, p.took*scanShare)
+}
+
+func (p *scanPlan) done(start, end time.Time) {
+	p.last, p.took, p.eventful = start, end.Sub(start), false
+}
+
+// watch looks after all devices until there are none.
+func (h *Host) watch() {
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	for look := 0; ; look++ {
+		<-t.C
+		list, more := h.live()
+		if !more {
+			return
+		}
+		h.look(list, look%calmEvery == 0, time.Now())
+	}
+}
+
+// live lists the devices by name; more is false when the goroutine has to end.
+func (h *Host) live() (list []*device, more bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range h.names {
+		if d != nil {
+			list = append(list, d)
+		}
+	}
+	h.watching = len(list) > 0
+	slices.SortFunc(list, func(a, b *device) int { return strings.Compare(a.name, b.name) })
+	return list, h.watching
+}
+
+// look checks the devices once. One that is being closed or probed is left to
+// whoever does that.
+func (h *Host) look(list []*device, all bool, now time.Time) {
+	eventful := false
+	for _, d := range list {
+		if d.lookExclusive(all) {
+			eventful = true
+		}
+	}
+	if !h.scans.due(now, eventful) {
+		return
+	}
+	plain := map[uint64]int{}
+	for _, d := range list {
+		plain[d.rdev] = 0
+	}
+	err := scanOpeners(plain)
+	h.scans.done(now, time.Now())
+	if err != nil {
+		h.log.Warn("cannot see who has devices open", "err", err)
+		return
+	}
+	for _, d := range list {
+		if d.op.TryLock() {
+			if !d.closed {
+				d.use.plain = plain[d.rdev]
+				d.report()
+			}
+			d.op.Unlock()
+		}
+	}
+}
+
+// lookExclusive tries the exclusive open if there is reason to, and tells
+// whether a pass over /proc may find something.
+func (d *device) lookExclusive(all bool) (eventful bool) {
+	if !d.op.TryLock() {
+		return false
+	}
+	defer d.op.Unlock()
+	select {
+	case <-d.fs.ready:
+	default:
+		return false
+	}
+	if d.closed {
+		return false
+	}
+	active := d.fs.active.Swap(false)
+	if active || all || d.use.busy {
+		busy, err := d.exclusive()
+		if err != nil {
+			d.h.log.Warn("cannot tell whether the device is in use", "device", d.name, "err", err)
+		} else {
+			d.use.busy = busy
+			d.report()
+		}
+	}
+	return active || d.use.plain > 0
+}
