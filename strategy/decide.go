@@ -1,0 +1,262 @@
+package strategy
+
+import (
+	"fmt"
+
+	"mars/infra/history"
+)
+
+// Decide is the heart of strategy: what a resource's worker shall do next, and
+// which step its place in the history takes.
+func Decide(f *Facts, s *State) Verdict {
+	v := Verdict{Plan: Plan{Member: f.Member, DiskPath: f.DiskPath, Size: f.Size, DeviceName: f.DeviceName, Serve: f.Member}}
+	if !f.Member {
+		v.Why = "this host is not a member"
+		return v
+	}
+	if f.Size <= 0 || f.Replay.Number == 0 || !s.Scanned {
+		v.Why = "the resource's links are not complete yet"
+		return v
+	}
+	way := history.Walk(history.Point{Log: logOf(f), Pos: f.Replay.Pos, Prev: f.Prev}, f.Claims, f.Own)
+	v.Split = way.Split
+	v.Plan.Attach = f.Todo.Attach && !f.Stopping || s.Mode == Primary && s.OpenCount > 0
+	v.Plan.Fetch = decideFetch(f, s, &way)
+	if !v.Plan.Attach {
+		v.Why = "the disk is detached"
+		if f.Stopping {
+			v.Why = "the daemon is stopping"
+		}
+		return v
+	}
+	if !s.Attached {
+		v.Why = "the disk is not attached yet"
+		if s.AttachErr != "" {
+			v.Why = "the disk can not be attached: " + s.AttachErr
+		}
+		return v
+	}
+	switch {
+	case s.Mode == Primary:
+		decidePrimary(f, s, &v)
+	case f.SyncStatus < f.Size:
+		decideSync(f, s, &v)
+	default:
+		decideReplay(f, s, &way, &v)
+	}
+	return v
+}
+
+func logOf(f *Facts) history.Log {
+	return history.Log{Number: f.Replay.Number, Origin: f.Replay.Origin}
+}
+
+// designated tells whether this host shall be primary.
+func (f *Facts) designated() bool { return f.Primary == f.Me && f.Todo.Attach && !f.Stopping }
+
+// decidePrimary keeps an actual primary going, rotates its log, or lets it end
+// when it is no longer designated and nobody uses the device.
+func decidePrimary(f *Facts, s *State, v *Verdict) {
+	if !f.designated() && s.OpenCount == 0 {
+		v.Plan.Mode = Idle
+		return
+	}
+	v.Plan.Mode = Primary
+	v.Plan.Device = true
+	v.Plan.Log = s.Log
+	if !f.designated() {
+		v.Why = fmt.Sprintf("the device is open (%d times); it remains until it is closed", s.OpenCount)
+	}
+	next := history.Log{Number: s.Log.Number + 1, Origin: f.Me}
+	if l, ok := s.Local(next); ok && l.End == 0 {
+		v.Plan.Log = next
+	}
+}
+
+// decideSync runs the initial sync, from the designated primary alone.
+func decideSync(f *Facts, s *State, v *Verdict) {
+	src, ok := f.peer(f.Primary)
+	switch {
+	case f.Primary == f.Me:
+		v.Why = "this disk is inconsistent (the sync was not finished): it can not become primary"
+	case f.Primary == "":
+		v.Why = "the sync needs a designated primary"
+	case !f.Todo.Sync:
+		v.Why = "the sync is paused"
+	case !ok || !src.Connected:
+		v.Why = "the sync waits for a connection to " + f.Primary
+	case f.SyncFrom != f.Primary:
+		if s.Mode == Idle {
+			v.Step = Step{Kind: SyncFrom}
+		}
+	default:
+		v.Plan.Mode, v.Plan.SyncPeer, v.Plan.Start = Syncing, src, f.SyncStatus
+	}
+}
+
+func (f *Facts) peer(host string) (Peer, bool) {
+	for _, p := range f.Peers {
+		if p.Host == host {
+			return p, true
+		}
+	}
+	return Peer{}, false
+}
+
+// decideReplay applies what is there, moves to the next log, or makes a
+// designated primary one.
+func decideReplay(f *Facts, s *State, way *history.Way, v *Verdict) {
+	cur, pos := logOf(f), f.Replay.Pos
+	seg := way.Segments[0]
+	local, have := s.Local(cur)
+	limit := local.End
+	if seg.End != history.Open {
+		limit = min(limit, seg.End)
+	}
+	v.Plan.Log, v.Plan.Start = cur, pos
+	wanted := f.Todo.Replay || f.designated()
+	switch {
+	case s.ReplayErr != "" && s.Log == cur && s.ErrAt == pos && limit > pos:
+		v.Why = "replay stopped: " + s.ReplayErr
+	case !have && pos > 0 && !(seg.End == pos && len(way.Segments) > 1):
+		v.Why = fmt.Sprintf("%v is missing here", cur)
+	case limit > pos && wanted:
+		v.Plan.Mode, v.Plan.End = Replaying, limit
+		return
+	case min(limit, pos+f.Replay.Len) > pos:
+		// Paused, but a crash left the disk in the middle of a window: it
+		// becomes a prefix of the history first.
+		v.Plan.Mode, v.Plan.End = Replaying, min(limit, pos+f.Replay.Len)
+		return
+	case limit > pos:
+		v.Why = "replay is paused"
+		return
+	}
+	if !wanted {
+		if v.Why == "" {
+			v.Why = "replay is paused"
+		}
+		return
+	}
+	if limit == pos {
+		decideNext(f, s, way, v)
+	}
+}
+
+// decideNext is asked at the end of what is there of the current log.
+func decideNext(f *Facts, s *State, way *history.Way, v *Verdict) {
+	cur, pos, seg := logOf(f), f.Replay.Pos, way.Segments[0]
+	step := Step{From: cur, Pos: pos, Prev: f.Prev}
+	own := history.Log{Number: cur.Number + 1, Origin: f.Me}
+	switch {
+	case seg.End == pos && len(way.Segments) > 1:
+		step.Kind, step.To = SwitchLog, way.Segments[1].Log
+	case cur.Origin == f.Me && has(s, own) && f.designated():
+		// Our own log goes on in a file whose version link did not make it to
+		// the disk before a crash.
+		step.Kind, step.To = SwitchLog, own
+	case f.designated():
+		becomePrimary(f, s, way, v, step)
+		return
+	case way.Split != nil:
+		v.Why = "split brain: " + way.Split.Why
+		v.Plan.Mode = Idle
+		return
+	default:
+		// Caught up. A running replay stays for what comes.
+		if s.Mode == Replaying && s.Log == cur {
+			v.Plan.Mode, v.Plan.End = Replaying, pos
+		}
+		return
+	}
+	if s.Mode == Idle {
+		v.Step = step
+	}
+}
+
+func has(s *State, l history.Log) bool { _, ok := s.Local(l); return ok }
+
+// becomePrimary starts logging: into the current log if it is ours and empty,
+// else into a new one. A primary never appends to a log that it found.
+func becomePrimary(f *Facts, s *State, way *history.Way, v *Verdict, step Step) {
+	if missing, host := f.missing(way); missing > 0 && f.Todo.Connect && v.Plan.Fetch != nil {
+		v.Why = fmt.Sprintf("%d bytes of %v are still to be fetched from %s before this host becomes primary", missing, step.From, host)
+		return
+	}
+	if !f.passedSync() {
+		v.Why = "replay has not passed the end of the sync yet: this disk is inconsistent and can not become primary"
+		return
+	}
+	if l, ok := s.Local(step.From); ok && step.From.Origin == f.Me && l.End == 0 && step.Pos == 0 {
+		v.Plan.Mode, v.Plan.Device, v.Plan.Log = Primary, true, step.From
+		return
+	}
+	step.Kind, step.To = NewLog, history.Log{Number: step.From.Number + 1, Origin: f.Me}
+	if l, ok := s.Local(step.To); ok && l.End > 0 {
+		v.Why = fmt.Sprintf("%v exists and is not empty, but does not follow %v at %d: remove it with log-delete or invalidate this host", step.To, step.From, step.Pos)
+		return
+	}
+	if s.Mode == Idle {
+		v.Step = step
+	}
+}
+
+// missing tells how many bytes of the current log others have and we lack.
+func (f *Facts) missing(way *history.Way) (int64, string) {
+	most, who := int64(0), ""
+	cur := logOf(f)
+	for _, c := range f.Claims {
+		if c.Log == cur && c.Prev == history.Head(f.Prev) && c.Len-f.Replay.Pos > most {
+			most, who = c.Len-f.Replay.Pos, c.Host
+		}
+	}
+	if end := way.Segments[0].End; end != history.Open && most > end-f.Replay.Pos {
+		most = end - f.Replay.Pos
+	}
+	return most, who
+}
+
+// passedSync tells whether replay has passed the position at which the last
+// sync ended: before that the disk is inconsistent.
+func (f *Facts) passedSync() bool {
+	p := f.SyncPos
+	return p.Number == 0 || f.Replay.Number > p.Number || f.Replay.Number == p.Number && f.Replay.Pos >= p.Pos
+}
+
+// Consistent tells whether the disk holds a past version of the resource.
+func (f *Facts) Consistent() bool { return f.SyncStatus >= f.Size && f.passedSync() }
+
+// decideFetch picks the first log on the way that is not complete here, and a
+// peer that may have more of it.
+func decideFetch(f *Facts, s *State, way *history.Way) *FetchPlan {
+	if !f.Todo.Connect || f.Stopping || s.Mode == Primary {
+		return nil
+	}
+	for _, seg := range way.Segments {
+		local, _ := s.Local(seg.Log)
+		if seg.Log.Origin == f.Me || seg.End != history.Open && local.End >= seg.End {
+			continue
+		}
+		if p, ok := fetchPeer(f, s, seg.Log, local.End); ok {
+			return &FetchPlan{Log: seg.Log, Peer: p, Limit: seg.End}
+		}
+		return nil
+	}
+	return nil
+}
+
+// fetchPeer prefers the log's origin, then the designated primary, then any
+// member that has got further; only who is connected counts.
+func fetchPeer(f *Facts, s *State, l history.Log, have int64) (Peer, bool) {
+	for _, host := range []string{l.Origin, f.Primary} {
+		if p, ok := f.peer(host); ok && p.Connected && p.Member {
+			return p, true
+		}
+	}
+	for _, c := range f.Claims {
+		if p, ok := f.peer(c.Host); ok && p.Connected && p.Member && c.Log == l && c.Len > have {
+			return p, true
+		}
+	}
+	return Peer{}, false
+}

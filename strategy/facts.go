@@ -1,0 +1,164 @@
+package strategy
+
+import (
+	"mars/infra/history"
+	"mars/infra/symtree"
+)
+
+// Facts is what the symlink tree and the network say about one resource, as
+// this host sees it. All of it is durable. It is a value: decisions are pure
+// functions of Facts and State.
+type Facts struct {
+	Me       string
+	Resource string
+	Member   bool  // data-$me exists
+	Stopping bool  // the daemon is shutting down
+	Size     int64 // bytes; 0 while unknown
+
+	Primary    string // designated primary, "" for none
+	DiskPath   string
+	DeviceName string
+	Todo       Todo
+
+	SyncStatus int64                 // bytes; consistent only from Size on
+	SyncPos    symtree.ReplayLink    // replay must have passed it; zero Number: none
+	SyncFrom   string                // whom the partial sync was read from
+	Replay     symtree.ReplayLink    // own replay link; zero Number: none yet
+	Prev       string                // own version value of log Replay.Number-1
+	Claims     []history.Claim       // of all other members
+	Own        []history.Claim       // own version links
+	Peers      []Peer                // other hosts of the cluster, sorted by name
+	Primaries  []string              // other hosts that say that they are actually primary
+	Deleted    func(log string) bool // ordered to be deleted
+}
+
+// Todo are the switches of todo-$me.
+type Todo struct{ Attach, Connect, Replay, Sync bool }
+
+// Peer is another host of the cluster.
+type Peer struct {
+	Host      string
+	Addr      string
+	Connected bool // its tree is arriving
+	Member    bool // of this resource
+	Lognr     int  // number of the log its replay link names
+}
+
+// Mode is what a worker is doing with the disk.
+type Mode int
+
+// The modes. A worker goes from one to another only through Idle.
+const (
+	Idle Mode = iota
+	Replaying
+	Syncing
+	Primary
+)
+
+// String is for messages.
+func (m Mode) String() string { return [...]string{"idle", "replaying", "syncing", "primary"}[m] }
+
+// State is what a resource's worker reports.
+type State struct {
+	Scanned   bool // local logs have been verified
+	Logs      []LocalLog
+	Attached  bool
+	DiskSize  int64
+	AttachErr string
+
+	Mode Mode
+	// Log is the log being replayed or appended to.
+	Log       history.Log
+	LogEnd    int64  // its durable end (Primary)
+	LogFailed bool   // appending failed: a new log is needed
+	ReplayErr string // why replay stopped for good, until a new plan
+	ErrAt     int64  // position of that
+
+	DeviceOn  bool // the device exists (also while it can not go away)
+	OpenCount int
+
+	Fetching bool
+	FetchLog history.Log
+	FetchErr string
+
+	SyncAt                          int64 // durable progress, bytes
+	SyncDone                        bool
+	SyncErr                         string
+	SyncRate, FetchRate, ReplayRate int64 // bytes/s
+}
+
+// LocalLog is a logfile on this host.
+type LocalLog struct {
+	history.Log
+	End    int64  // verified, durable bytes
+	Damage string // what is wrong behind End, if anything
+}
+
+// Local finds a log on this host.
+func (s *State) Local(l history.Log) (LocalLog, bool) {
+	for _, x := range s.Logs {
+		if x.Log == l {
+			return x, true
+		}
+	}
+	return LocalLog{}, false
+}
+
+// Plan is what a worker shall bring about. It is declarative: the worker
+// compares it with what is and takes the next step, again and again.
+type Plan struct {
+	Member   bool
+	Attach   bool
+	DiskPath string
+	Size     int64
+
+	Mode Mode
+	// Replaying: apply Log from Start to End. End may be raised.
+	// Primary: append to Log; a Log with a higher number than now is a rotation.
+	Log        history.Log
+	Start, End int64
+	Device     bool
+	DeviceName string
+	// Syncing: from this peer, beginning at Start, until Size.
+	SyncPeer Peer
+
+	Fetch *FetchPlan
+	// Serve makes this worker answer peers.
+	Serve bool
+}
+
+// FetchPlan says which logfile to copy from whom.
+type FetchPlan struct {
+	Log   history.Log
+	Peer  Peer
+	Limit int64 // history.Open: as far as it is durable there
+}
+
+// Step is a change of the tree that moves a resource on; it is committed
+// before the next decision is taken.
+type Step struct {
+	Kind StepKind
+	From history.Log // the log that ends
+	Pos  int64       // its final length here
+	Prev string      // version value of the log before From
+	To   history.Log // the log that follows
+}
+
+// StepKind says what a Step does.
+type StepKind int
+
+// The steps.
+const (
+	NoStep    StepKind = iota
+	SwitchLog          // From is fully applied: stand at the beginning of To
+	NewLog             // like SwitchLog, and To is created, empty, by us
+	SyncFrom           // (re)start the sync from 0, from the designated primary
+)
+
+// Verdict is a decision together with its reasons, for people.
+type Verdict struct {
+	Plan  Plan
+	Step  Step
+	Split *history.Split
+	Why   string // why nothing more is happening; empty while something is
+}
