@@ -347,3 +347,20 @@ func TestSourceString(t *testing.T) {
 		t.Error("wrong names")
 	}
 }
+
+// TestMonotonicClockGoingBack: it must not, but if it does, that is no
+// progress, and no cover for a leap of the system clock.
+func TestMonotonicClockGoingBack(t *testing.T) {
+	w, c := newWorld(), New(DefaultFuture)
+	c.Now(w.pass(3600 * Second))
+	w.r.Mono -= int64(1800 * Second)
+	start := c.Now(w.r)
+	w.jump(10 * year)
+	if got := c.Now(w.r); got != start+1 || c.Status().Source != FromMono {
+		t.Errorf("Now = %v from %v, want %v from the monotonic clock", got, c.Status().Source, start+1)
+	}
+	w.r.Mono -= int64(Second)
+	if got := c.Now(w.r); got != start+2 {
+		t.Errorf("Now = %v, want %v", got, start+2)
+	}
+}
