@@ -1,0 +1,428 @@
+package translogger
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"mars/infra/block"
+	"mars/infra/translog"
+)
+
+// ReplayParams say what to replay.
+type ReplayParams struct {
+	Input    int               // where the log is connected
+	Number   int               // of the log, for Info
+	Origin   string            // of the log, for Info
+	Identity translog.Identity // whose log it must be; zero: what its first record says
+	Foreign  bool              // a log of the original is welcome
+
+	Start     int64 // the replay position: 0 or the end of a record
+	LastSeq   uint32
+	End       int64 // how far to replay: a durable end, or the file's size to find it
+	Published int64 // highest position of this log that is known to have been durable
+}
+
+// ReplayCode tells how a replay came to rest.
+type ReplayCode uint8
+
+// The ways to come to rest.
+const (
+	// ReplayReached: the end was reached. A higher one goes on.
+	ReplayReached ReplayCode = iota + 1
+	// ReplayStopped: the brick is being switched off.
+	ReplayStopped
+	// ReplayTail: the log's sound part ends before End: Verdict tells whether
+	// nothing follows or remains of writes that were never durable. A log that
+	// is one's own is cut there.
+	ReplayTail
+	// ReplayDamage: the log is damaged, or holds what can not be applied. Final.
+	ReplayDamage
+	// ReplayFailed: reading the log or flushing the disk failed; see Err.
+	ReplayFailed
+)
+
+// String names the code for messages.
+func (c ReplayCode) String() string {
+	names := [...]string{"running", "end reached", "stopped", "tail", "damage", "failed"}
+	if int(c) < len(names) {
+		return names[c]
+	}
+	return fmt.Sprintf("code %d", uint8(c))
+}
+
+// ReplayResult is how a replay came to rest. Except after a failure of the
+// disk, the disk is then exactly what the log says up to Pos, flushed, and the
+// position is published with Max equal to Min.
+type ReplayResult struct {
+	Code    ReplayCode
+	Pos     int64            // end of the last record that was applied
+	Seq     uint32           // of the record that ends there, 0 if not known
+	Verdict translog.Verdict // ReplayTail, ReplayDamage
+	Err     error            // why not further, if there is a reason
+}
+
+// maxRange bounds the range of one record of zeroes; writers stay far below.
+const maxRange = 64 << 20
+
+// replay is the state of replay mode. The records go into the memory buffer as
+// durable ones; the writeback does the rest. What the disk may hold is
+// published before it does: nothing at or behind acked touches the disk.
+type replay struct {
+	l     *Logger
+	p     ReplayParams
+	g     *logFile
+	scan  *translog.Scanner
+	probe *translog.Prober
+	rd    reader
+
+	rec  translog.Record // found, but not applied yet
+	has  bool
+	bad  *translog.CorruptError
+	size int64 // of the disk
+
+	acked   int64  // Max of the newest publication that is durable
+	pubMin  int64  // of the newest publication
+	pubMax  int64  // of the newest publication
+	serial  uint64 // of the publication that is waited for, 0 if none
+	waitMax int64
+
+	ended    bool // nothing more is read
+	result   ReplayResult
+	reported bool
+}
+
+// StartReplay says what the brick replays when it is switched on next; in
+// replay mode at rest it goes on with another log at once.
+func (l *Logger) StartReplay(p ReplayParams) error {
+	at := l.rp != nil && l.rp.reported && !l.stopping && l.frozen == nil
+	if !l.Off() && !at || p.Start < 0 || p.Start > p.End || p.Input != InputLog1 && p.Input != InputLog2 {
+		return l.wrap("start replay of log", p.Number, ErrState)
+	}
+	if l.Input(p.Input).Peer() == nil {
+		return l.wrap("start replay: log is not connected, input", p.Input, ErrState)
+	}
+	if !at {
+		l.startRp, l.starting = &p, nil
+		return nil
+	}
+	l.rp.release()
+	l.beginReplay(p)
+	l.kick()
+	return nil
+}
+
+func (l *Logger) beginReplay(p ReplayParams) {
+	g := &logFile{l: l, input: p.Input, durable: p.Start, min: p.Start, max: p.Start}
+	g.id.Number, g.id.Origin = p.Number, p.Origin
+	l.cur = g
+	r := &replay{l: l, p: p, g: g, acked: p.Start, pubMin: p.Start, pubMax: p.Start}
+	r.size = block.OpsOf(l.Input(InputDisk)).Info().Size
+	r.rd.init(r)
+	l.rp = r
+	l.pub.told = false
+	if p.Identity != (translog.Identity{}) || p.Foreign || p.Start == 0 {
+		r.newScanner(p.Identity)
+	}
+}
+
+func (r *replay) newScanner(id translog.Identity) {
+	r.scan = translog.NewScanner(translog.Options{
+		Identity: id, Foreign: r.p.Foreign, Start: r.p.Start, LastSeq: r.p.LastSeq,
+		Limit: r.p.End, Published: r.p.Published, Size: r.size,
+	})
+}
+
+func (r *replay) release() { r.rd.release() }
+
+// SetReplayEnd moves the end of a replay, which goes on if it was at rest.
+func (l *Logger) SetReplayEnd(end int64) error {
+	r := l.rp
+	switch {
+	case r == nil || l.stopping:
+		return l.wrap("set replay end", end, ErrState)
+	case r.result.Code == ReplayDamage || l.frozen != nil:
+		return l.wrap("set replay end after the end", r.result.Code, ErrState)
+	case end < r.p.End:
+		return fmt.Errorf("%v: replay end %d moved back to %d: %w", l, r.p.End, end, ErrState)
+	}
+	r.p.End = end
+	r.rd.eof, r.rd.asked = -1, -1
+	if r.scan != nil {
+		r.scan.SetLimit(end)
+	}
+	r.ended, r.reported, r.result, r.probe, r.bad = false, false, ReplayResult{}, nil, nil
+	l.kick()
+	return nil
+}
+
+// PositionDurable acknowledges a publication of a replay: its links are
+// durable now. Anything but the newest one is ignored.
+func (l *Logger) PositionDurable(serial uint64) {
+	if r := l.rp; r != nil && r.serial == serial && serial != 0 {
+		r.serial, r.acked = 0, r.waitMax
+		l.kick()
+	}
+}
+
+// ReplayPos is up to where the log has been written to the disk, in bytes.
+func (l *Logger) ReplayPos() int64 {
+	if l.rp == nil {
+		return 0
+	}
+	return l.rp.g.min
+}
+
+// stepReplay goes on with a replay.
+func (l *Logger) stepReplay() {
+	r := l.rp
+	if r == nil {
+		return
+	}
+	if l.frozen != nil {
+		r.end(ReplayFailed, 0, l.frozen)
+	}
+	r.feed()
+	r.g.durable = r.scanned()
+	l.advance()
+	r.g.max = max(r.g.max, r.g.min)
+	if l.stopping && (l.frozen != nil || l.retry != nil) {
+		// The disk is ill and somebody wants the end: what is published says
+		// truly which part of it may be anything.
+		r.end(ReplayFailed, 0, l.frozen)
+		r.report()
+		l.abandoned = true
+		l.kick()
+		return
+	}
+	if l.pub.busy || r.rd.busy && (r.ended || l.stopping) {
+		return
+	}
+	drained := l.head == nil && l.writes == 0
+	switch {
+	case l.frozen != nil:
+		r.report()
+	case r.ended || l.stopping:
+		if drained {
+			r.settle()
+		}
+	default:
+		r.open(drained)
+	}
+}
+
+// scanned is the end of the last record that has been fed to the buffer.
+func (r *replay) scanned() int64 {
+	switch {
+	case r.has:
+		return r.rec.Off
+	case r.scan == nil:
+		return r.p.Start
+	}
+	return r.scan.Pos()
+}
+
+// open publishes the next part of the log as dirty, when the feed waits for
+// that and enough of the last part is on the disk.
+func (r *replay) open(drained bool) {
+	window := r.l.tune.ReplayWindow
+	if !r.has || r.rec.End <= r.acked || r.serial != 0 {
+		return
+	}
+	to := min(r.g.min+window, r.p.End)
+	if to < r.rec.End || !drained && r.g.min-r.pubMin < window/2 {
+		return
+	}
+	r.serial, r.waitMax = r.l.pub.serial+1, to
+	r.publish(to)
+	if r.l.cfg.Events.OnPosition == nil {
+		r.serial, r.acked = 0, to
+		r.l.kick()
+	}
+}
+
+func (r *replay) publish(to int64) {
+	g := r.g
+	r.pubMin, r.pubMax = g.min, to
+	r.l.pub.publish(Info{Number: g.id.Number, Origin: g.id.Origin, Min: g.min, Max: to, LogPos: r.p.End}, false)
+}
+
+// settle publishes that nothing is dirty any more, and reports.
+func (r *replay) settle() {
+	l, g := r.l, r.g
+	i := Info{Number: g.id.Number, Origin: g.id.Origin, Min: g.min, Max: g.min, LogPos: r.p.End}
+	if !l.pub.same(i) {
+		r.serial, r.acked = 0, g.min
+		r.publish(g.min)
+		return
+	}
+	r.end(ReplayStopped, 0, nil)
+	r.report()
+	if l.stopping && l.quiet() {
+		l.finish()
+	}
+}
+
+// end notes the result, once.
+func (r *replay) end(code ReplayCode, verdict translog.Verdict, err error) {
+	if r.ended {
+		return
+	}
+	r.ended = true
+	r.result = ReplayResult{Code: code, Verdict: verdict, Err: err}
+}
+
+func (r *replay) report() {
+	if r.reported {
+		return
+	}
+	r.reported = true
+	r.result.Pos = r.g.min
+	switch {
+	case r.has:
+		r.result.Seq = r.rec.Seq - 1
+	case r.scan != nil:
+		r.result.Seq = r.scan.Seq()
+	}
+	if fn := r.l.cfg.Events.OnReplayEnd; fn != nil {
+		fn(r.result)
+	}
+}
+
+// feed puts records into the memory buffer, as far as the publication and the
+// memory allow.
+func (r *replay) feed() {
+	l := r.l
+	for !r.ended && !l.stopping && l.buf.used < l.tune.MemLimit {
+		if r.scan == nil {
+			if !r.identify() {
+				return
+			}
+			continue
+		}
+		if r.probe != nil {
+			r.judge()
+			return
+		}
+		if !r.has {
+			rec, err := r.scan.Next()
+			if err != nil {
+				if !r.cope(err) {
+					return
+				}
+				continue
+			}
+			r.rec, r.has = rec, true
+		}
+		if r.rec.End > r.acked {
+			return
+		}
+		if err := r.apply(); err != nil {
+			r.end(ReplayDamage, translog.VerdictDamage, err)
+			return
+		}
+		r.has = false
+	}
+}
+
+// cope handles what the scanner says instead of a record; true to go on.
+func (r *replay) cope(err error) bool {
+	switch {
+	case errors.Is(err, translog.ErrNeedMore):
+		return r.rd.window(r.scan.Pos(), r.scan.Feed)
+	case errors.Is(err, io.EOF) && r.rd.limit() < r.p.End:
+		r.end(ReplayTail, translog.VerdictEnd, fmt.Errorf("log %d ends at %d, not %d: %w", r.p.Number, r.rd.eof, r.p.End, block.ErrShort))
+		return false
+	case errors.Is(err, io.EOF):
+		r.end(ReplayReached, 0, nil)
+		return false
+	case errors.As(err, &r.bad):
+		r.probe = r.scan.Probe(r.bad)
+		return true
+	}
+	r.end(ReplayFailed, 0, err)
+	return false
+}
+
+// judge finds out what the bad position means.
+func (r *replay) judge() {
+	for {
+		v, err := r.probe.Verdict()
+		switch {
+		case err != nil:
+			if !r.rd.window(r.probe.Pos(), r.probe.Feed) {
+				return
+			}
+			continue
+		case v == translog.VerdictDamage:
+			r.end(ReplayDamage, v, r.bad)
+		default:
+			r.end(ReplayTail, v, r.bad)
+		}
+		return
+	}
+}
+
+// identify reads whose log it is, for a replay that starts in the middle.
+func (r *replay) identify() bool {
+	var id translog.Identity
+	var err error
+	if !r.rd.window(0, func(b []byte, off int64) {
+		id, _, err = translog.ReadIdentity(b)
+	}) {
+		return false
+	}
+	if err != nil {
+		r.end(ReplayDamage, translog.VerdictDamage, fmt.Errorf("identity of log %d: %w", r.p.Number, err))
+		return false
+	}
+	r.newScanner(id)
+	r.rd.forget()
+	return true
+}
+
+// apply puts the record into the memory buffer.
+func (r *replay) apply() error {
+	l, rec := r.l, &r.rec
+	kind := inBuffer
+	switch rec.Code {
+	case translog.CodeFiller, translog.CodeWriteOld:
+		return nil
+	case translog.CodeWriteNew:
+	case translog.CodeWriteZeroes:
+		kind = zeroes
+	case translog.CodeDiscard:
+		kind = discarded
+	default:
+		return fmt.Errorf("record of %v at %d: not known to this release", rec.Code, rec.Off)
+	}
+	if rec.Len == 0 {
+		return nil
+	}
+	if (rec.Pos|rec.Len)&(sectorSize-1) != 0 || rec.Len > maxRange || rec.Pos < 0 || rec.Pos > r.size-rec.Len {
+		return fmt.Errorf("record at %d: %d bytes at %d of a disk of %d: %w", rec.Off, rec.Len, rec.Pos, r.size, block.ErrRange)
+	}
+	q := l.buf.newRecord()
+	q.log, q.end, q.pos, q.len, q.code, q.stamp = r.g, rec.End, rec.Pos, rec.Len, rec.Code, rec.Stamp
+	if kind != inBuffer {
+		l.spread(q, kind)
+	} else {
+		l.fill(q, rec.Payload)
+	}
+	l.push(q)
+	l.submitted, l.acked = q.seq, q.seq
+	l.promote(q)
+	return nil
+}
+
+// fill makes the versions of a record of data.
+func (l *Logger) fill(q *record, data []byte) {
+	for pos := q.pos; len(data) > 0; {
+		off := pos & (pageSize - 1)
+		n := min(pageSize-off, int64(len(data)))
+		v := l.buf.newVersion(q, pos>>pageShift, sectorMask(off, n), inBuffer)
+		copy(v.buf[off:], data[:n])
+		data = data[n:]
+		pos += n
+	}
+}
