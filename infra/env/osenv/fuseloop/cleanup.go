@@ -113,12 +113,12 @@ func (l loopDev) dead() (bool, error) {
 	}
 	answer := make(chan error, 1)
 	go func() {
-		defer unix.Close(fd)
 		buf, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 		if err == nil {
 			_, err = unix.Pread(fd, buf, 0)
 			_ = unix.Munmap(buf)
 		}
+		_ = unix.Close(fd) // before the answer: the caller looks for openers
 		answer <- err
 	}()
 	select {

@@ -186,9 +186,9 @@ func (d *device) resize(size int64) error {
 
 func (d *device) applySize(size int64) error {
 	// The driver believes the inode, which this refreshes.
-	var st unix.Stat_t
+	var st unix.Statx_t
 	path := filepath.Join(d.h.mountPoint(d.name), d.name)
-	if err := unix.Stat(path, &st); err != nil {
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_FORCE_SYNC, unix.STATX_SIZE, &st); err != nil {
 		return fmt.Errorf("stat %s: %w", path, err)
 	}
 	if err := d.loop.resize(); err != nil {

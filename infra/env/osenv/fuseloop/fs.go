@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"mars/infra/env"
 
@@ -22,6 +23,9 @@ const (
 	maxInFlight = 128      // asynchronous requests
 	maxBuffers  = 64 << 20 // bytes of buffers for requests from the kernel
 )
+
+// attrTimeout is how long the kernel may trust the file's attributes.
+const attrTimeout = 10 * 365 * 24 * time.Hour
 
 // Node numbers of the two inodes.
 const (
@@ -193,13 +197,17 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, dir *fuse.InHeader, name string, 
 		return fuse.ENOENT
 	}
 	out.NodeId, out.Generation = fileNode, 1
+	out.SetAttrTimeout(attrTimeout)
 	f.attr(fileNode, &out.Attr)
 	return fuse.OK
 }
 
-// GetAttr tells the present size; nothing may be cached, so that a resize is
-// seen at once.
+// GetAttr tells the present size. The answer is valid for ever: the status of
+// the loop device, by which Cleanup finds it, contains attributes of the file,
+// and after our death the kernel has only those that it remembers. A resize
+// therefore forces the kernel to ask again.
 func (f *fileSystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	out.SetTimeout(attrTimeout)
 	f.attr(in.NodeId, &out.Attr)
 	return fuse.OK
 }
