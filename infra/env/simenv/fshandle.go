@@ -34,8 +34,8 @@ func (h *fsHandle) begin(op, name string, change bool) (*fileSystem, error) {
 	if h.co != nil {
 		h.co.pause(change)
 	}
-	if h.inc != nil {
-		if h.inc.dead || n.doomed {
+	if h.inc != nil || h.co != nil {
+		if h.inc != nil && h.inc.dead || h.co != nil && h.co.dead || n.doomed {
 			return nil, fmt.Errorf("%s %s: %w", op, name, env.ErrCrashed)
 		}
 		if change {

@@ -112,7 +112,7 @@ func (c *collapse) file(f *inode) *inode {
 	return n
 }
 
-// Image is the storage of a node as a power cut would leave it, or as it is.
+// Image is the storage of a node as a power cut would leave it.
 // It is independent of the world that it came from.
 type Image struct {
 	host, addr string

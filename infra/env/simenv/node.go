@@ -62,6 +62,8 @@ type incarnation struct {
 	ex    []*executor
 	files []*simFile
 	mem   arena
+
+	listeners []*listener
 }
 
 // AddNode adds a node, with empty storage, and starts it. Hosts and addresses
@@ -167,6 +169,7 @@ func (n *Node) Crash(model CrashModel) {
 		return
 	}
 	n.lost = true
+	n.w.stopCoroutines(n)
 	n.killDevices(false)
 	r := n.w.rng.fork(uint64(n.id))
 	img := n.image(&r, &model)
@@ -179,7 +182,6 @@ func (n *Node) halt() {
 	n.up, n.inc.dead = false, true
 	n.w.mix(0xdead<<32 | uint64(n.id))
 	n.fs.watchers = nil
-	n.w.stopCoroutines(n)
 }
 
 func (n *Node) releaseFiles() {

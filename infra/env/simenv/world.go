@@ -228,7 +228,7 @@ func (w *World) execute() {
 	for len(w.doom) > 0 {
 		n := w.doom[0]
 		w.doom = w.doom[1:]
-		if n.up {
+		if !n.lost {
 			n.Crash(n.doomModel)
 		}
 	}
@@ -264,11 +264,4 @@ func (w *World) RunFor(d time.Duration) {
 }
 
 // Close ends all coroutines. A world without coroutines needs no Close.
-func (w *World) Close() {
-	for _, n := range w.nodes {
-		if n.up {
-			n.Kill()
-		}
-	}
-	w.reap()
-}
+func (w *World) Close() { w.stopCoroutines(nil) }
