@@ -26,7 +26,7 @@ func (l *Logger) stepAppend() {
 // mayAppend decides whether a batch may start now.
 func (l *Logger) mayAppend() bool {
 	g := l.cur
-	if g == nil || g.builder == nil || g.failed != nil || g.closing || l.next != nil || l.bypass {
+	if g == nil || g.builder == nil || g.failed != nil || g.closing || l.switching() || l.bypass {
 		return false
 	}
 	most := l.tune.Batches
@@ -37,7 +37,8 @@ func (l *Logger) mayAppend() bool {
 		return false
 	}
 	n := min(l.unappBytes+2*translog.MaxRecord+int64(g.align), int64(l.tune.BatchSize))
-	return !g.zeroing(g.appendPos, g.appendPos+n)
+	least := min(l.unappBytes, int64(l.tune.BatchSize)-2*translog.MaxRecord)
+	return !g.prep.blocked(g.appendPos, least, n, g.zeroing())
 }
 
 func (l *Logger) newBatch() *batch {

@@ -202,11 +202,11 @@ func (l *Logger) work() {
 	}
 	l.stepRotate()
 	l.stepHeld()
+	l.stepPrepare()
 	l.stepAppend()
 	l.stepBypass()
 	l.stepReplay()
 	l.stepWriteback()
-	l.stepPrepare()
 	l.stepClosing()
 	l.stepPublish()
 	l.stepStop()

@@ -41,26 +41,38 @@ func (g *logFile) rate(now time.Duration, n, large int64) {
 	}
 }
 
-// zeroing tells whether zeroes in flight touch [from, to).
-func (g *logFile) zeroing(from, to int64) bool {
-	p := &g.prep
-	return g.ctlBusy && g.ctl.m.Op == opWrite && p.start < to && from < p.at
+// blocked tells whether a batch at the appending position, least to most bytes
+// long, has to wait: zeroes in flight would wipe it out, and in space that is
+// zeroed but not flushed yet it would not be durable itself, since the file's
+// size is not. A batch that is sure to end behind all that grows the file.
+func (p *prepare) blocked(pos, least, most int64, zeroing bool) bool {
+	if pos >= p.at || pos+most <= p.flushed {
+		return false
+	}
+	return zeroing && pos+most > p.start || p.at > p.flushed && pos+least <= p.at
 }
+
+// zeroing tells whether zeroes are in flight.
+func (g *logFile) zeroing() bool { return g.ctlBusy && g.ctl.m.Op == opWrite }
 
 // prepared is how many bytes behind the appending position are zeroed.
 func (g *logFile) prepared() int64 { return max(0, g.prep.at-g.appendPos) }
 
-// stepPrepare starts the next piece of zeroes, or the flush behind them.
+// stepPrepare goes on with preparing the current log, or the next one.
 func (l *Logger) stepPrepare() {
 	g := l.cur
-	if g == nil || g.builder == nil || g.failed != nil || g.closing || g.ctlBusy || g.prep.off || l.next != nil || l.stopping {
+	if l.next != nil {
+		g = l.next
+	}
+	if g == nil || g.builder == nil || g.failed != nil || g.closing || g.ctlBusy || g.prep.off || l.stopping {
 		return
 	}
 	p := &g.prep
-	if p.at < g.appendPos {
-		p.at = g.appendPos
+	if g.inFlight > 0 && g.appendPos > p.flushed {
+		return // that batch lets the file grow: its size must become durable by it
 	}
-	p.flushed = max(p.flushed, min(p.at, g.appendPos))
+	p.at = max(p.at, g.appendPos)
+	p.flushed = max(p.flushed, g.appendPos)
 	target := min(max(p.recent, l.tune.PrepareMin), l.tune.PrepareMax)
 	ahead := p.at - g.appendPos
 	if ahead <= target/2 {
@@ -69,14 +81,24 @@ func (l *Logger) stepPrepare() {
 	if ahead >= target {
 		p.on = false
 	}
+	// The first piece is flushed at once, then ever larger runs.
+	run := min(max(zeroPiece, p.flushed-g.appendPos), zeroFlush)
 	switch {
-	case p.on && p.at-p.flushed < zeroFlush:
+	case p.at > p.flushed && (!p.on || p.at-p.flushed >= run || l.unapp != nil && g.inFlight == 0):
+		g.control(block.Flush, 0, 0, nil)
+	case ahead == 0 && g == l.cur && l.unappBytes >= l.tune.LargeBatch:
+		// That one may outrun us.
+	case p.on:
 		p.start = p.at
 		p.at += zeroPiece
 		g.control(opWrite, p.start, zeroPiece, l.zeroes)
-	case p.at > p.flushed:
-		g.control(block.Flush, 0, 0, nil)
 	}
+}
+
+// ready tells whether enough is prepared to let a new log take over under load.
+func (g *logFile) ready() bool {
+	p := &g.prep
+	return p.off || g.failed != nil || p.flushed >= min(g.l.tune.PrepareMin, g.l.tune.PrepareMax)
 }
 
 // prepDone ends a piece of zeroes or a flush. Preparing is a convenience: when

@@ -113,13 +113,19 @@ func (l *Logger) stepRotate() {
 			l.takeNext()
 		}
 	case l.cur == nil || l.cur.inFlight > 0 || l.cur.failed != nil && !l.cur.reported:
-	case l.next != nil:
+	case l.switching():
 		l.retire()
 		l.takeNext()
 	case l.wantBypass:
 		l.retire()
 		l.bypass, l.wantBypass = true, false
 	}
+}
+
+// switching tells whether the next log is to take over as soon as nothing is
+// in flight to the current one.
+func (l *Logger) switching() bool {
+	return l.next != nil && (l.stopping || l.cur == nil || l.cur.failed != nil || l.next.ready())
 }
 
 func (l *Logger) retire() {
