@@ -190,7 +190,7 @@ func TestAllocs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const each = 100
+		const each = 1000
 		again := make(chan struct{})
 		left := 0
 		var ios [4]env.IO
@@ -233,7 +233,8 @@ func TestAllocs(t *testing.T) {
 			run()
 		}
 		perRun := testing.AllocsPerRun(5, run)
-		if perRun >= 1 {
+		// The runtime itself allocates now and then for sleeping goroutines.
+		if perRun > each/100 {
 			t.Errorf("%v allocations for %d IOs", perRun, each)
 		}
 		closeFile(t, e, f)
@@ -279,4 +280,92 @@ func TestCloseInFlight(t *testing.T) {
 		}
 		e.Post(func() { t.Error("a post ran on a closed executor") })
 	})
+}
+
+// TestManyInFlight submits more than the ring and its memory for pieces hold.
+func TestManyInFlight(t *testing.T) {
+	variants(t, func(t *testing.T, force bool) {
+		dir := t.TempDir()
+		n := newNode(t, Config{ForceWorkers: force, MarsDir: dir})
+		e := n.Executor(0)
+		f, err := openFile(t, e, "log", env.OpenMode{Create: true, Write: true, Buffered: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const count, pieces = 1500, 8
+		on(t, e, func(done func()) {
+			left := count
+			for i := range count {
+				buf := fill(e.Alloc(512), byte(i))
+				io := &env.IO{Kind: env.Write, Off: int64(i) * 4096}
+				for range pieces {
+					io.Vec = append(io.Vec, buf)
+				}
+				if i%50 == 0 { // the longest that is allowed
+					for len(io.Vec) < env.MaxVec {
+						io.Vec = append(io.Vec, nil)
+					}
+				}
+				io.Done = func(io *env.IO) {
+					if io.Err != nil || io.N != 4096 {
+						t.Errorf("%d bytes, %v", io.N, io.Err)
+					}
+					e.Free(buf)
+					if left--; left == 0 {
+						done()
+					}
+				}
+				f.Submit(io)
+			}
+		})
+		closeFile(t, e, f)
+		got, err := os.ReadFile(filepath.Join(dir, "log"))
+		if err != nil || len(got) != count*4096 {
+			t.Fatal(len(got), err)
+		}
+		for i := range count {
+			if !bytes.Equal(got[i*4096:(i+1)*4096], fill(make([]byte, 4096), byte(i))) {
+				t.Fatalf("block %d is wrong", i)
+			}
+		}
+	})
+}
+
+// TestNotDirect opens what refuses direct IO.
+func TestNotDirect(t *testing.T) {
+	variants(t, func(t *testing.T, force bool) {
+		n := newNode(t, Config{ForceWorkers: force, MarsDir: "/proc"})
+		e := n.Executor(0)
+		f, err := openFile(t, e, "version", env.OpenMode{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Direct() || f.Align() != 1 {
+			t.Errorf("direct %v, alignment %d", f.Direct(), f.Align())
+		}
+		if r := do(t, e, f, &env.IO{Kind: env.Read, Buf: make([]byte, 1000)}); r.Err != nil || !bytes.HasPrefix(r.Buf, []byte("Linux")) {
+			t.Errorf("%d bytes, %v", r.N, r.Err)
+		}
+		closeFile(t, e, f)
+	})
+}
+
+func TestTrialAlign(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if a := trialAlign(int(f.Fd()), 4096); a != 4096 {
+		t.Errorf("empty file: %d", a)
+	}
+	if _, err := f.Write(make([]byte, 8192)); err != nil {
+		t.Fatal(err)
+	}
+	if a := trialAlign(int(f.Fd()), 4096); a != 512 {
+		t.Errorf("any alignment will do: %d", a)
+	}
+	if a := trialAlign(-1, 4096); a != 0 {
+		t.Errorf("unreadable: %d", a)
+	}
 }

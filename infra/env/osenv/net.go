@@ -306,6 +306,7 @@ func (l *listener) run() {
 		c := newConn(l.w, l.e, l.port)
 		c.accept = l.accept
 		if err := l.w.add(c, true); err != nil {
+			c.cancel()
 			l.w.refuse(nc.RemoteAddr(), err)
 			_ = nc.Close() // never used
 			continue

@@ -108,8 +108,12 @@ func directAlign(fd int) int {
 		}
 		return int(a)
 	}
-	// The kernel does not tell: try the smallest. Nothing can be learnt from
-	// an empty file, which has no block to read.
+	return trialAlign(fd, most)
+}
+
+// trialAlign serves where the kernel does not tell: try the smallest. Nothing
+// can be learnt from an empty file, which has no block to read.
+func trialAlign(fd, most int) int {
 	mem := mapMemory(most)
 	defer unmap(mem)
 	for _, a := range []int{512, most} {
@@ -200,7 +204,9 @@ func (f *file) openImage(path string) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return fmt.Errorf("%w: changed while it was opened", unix.EINVAL)
 	}
-	if err := unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB); err == unix.EWOULDBLOCK {
+		return fmt.Errorf("%w: locked", env.ErrInUse)
+	} else if err != nil {
 		return err
 	}
 	if f.direct {

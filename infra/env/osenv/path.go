@@ -189,7 +189,7 @@ func kind(err error) error {
 		return env.ErrExist
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return env.ErrNoSpace
-	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, unix.EADDRINUSE):
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EADDRINUSE):
 		return env.ErrInUse
 	}
 	return nil

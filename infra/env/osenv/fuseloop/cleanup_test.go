@@ -188,3 +188,23 @@ func TestCleanupForeign(t *testing.T) {
 		t.Error("the device is gone")
 	}
 }
+
+// TestKilledWhileWaiting: a process that is killed while it waits for itself
+// does end.
+func TestKilledWhileWaiting(t *testing.T) {
+	r := newRig(t, 1<<20)
+	if r == nil {
+		return
+	}
+	cmd, _, line := child(t, "stuck", r.dir)
+	if line != "stuck" {
+		t.Fatalf("child says %q", line)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	_ = wait(t, "the killed process ends", ended)
+	r.cleanTwice()
+}

@@ -32,7 +32,7 @@ type device struct {
 }
 
 // create makes everything, or nothing.
-func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func())) (d *device, err error) {
+func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func())) (made *device, err error) {
 	if cfg.BlockSize != 512 && cfg.BlockSize != 4096 {
 		return nil, fmt.Errorf("block size %d is neither 512 nor 4096", cfg.BlockSize)
 	}
@@ -52,15 +52,15 @@ func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func
 		}
 		h.release(cfg.Name)
 	}()
-	d = &device{h: h, name: cfg.Name, fs: newFileSystem(cfg, dh, post)}
+	d := &device{h: h, name: cfg.Name, fs: newFileSystem(cfg, dh, post)}
 	dir := h.mountPoint(cfg.Name)
+	if list, err := mountsOn(dir); err != nil || len(list) > 0 {
+		return nil, errors.Join(err, fmt.Errorf("%s is mounted: %w", dir, env.ErrExist))
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	undo = append(undo, func() { _ = os.Remove(dir) })
-	if list, err := mountsOn(dir); err != nil || len(list) > 0 {
-		return nil, errors.Join(err, fmt.Errorf("%s is mounted: %w", dir, env.ErrExist))
-	}
 	fd, err := mountFuse(dir, cfg.Name)
 	if err != nil {
 		return nil, err
@@ -69,14 +69,10 @@ func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func
 	if err := d.fs.serve(fd, h.log); err != nil {
 		return nil, fmt.Errorf("serve %s: %w", dir, err)
 	}
-	if err := d.bind(filepath.Join(dir, cfg.Name), cfg.BlockSize); err != nil {
+	if err := asideDo(func() error { return d.bind(filepath.Join(dir, cfg.Name), cfg.BlockSize) }); err != nil {
 		return nil, err
 	}
-	undo = append(undo, func() {
-		if fd, err := d.loop.open(unix.O_RDONLY); err == nil {
-			_ = d.loop.detach(fd)
-		}
-	})
+	undo = append(undo, func() { _ = asideDo(d.loop.drop) })
 	if err := makeLink(d.loop.path(), h.link(cfg.Name)); err != nil {
 		return nil, err
 	}
@@ -96,17 +92,16 @@ func (d *device) bind(path string, blockSize int) error {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
-	d.fs.openable.Store(false)
 	defer unix.Close(file)
-	if d.loop, err = bindLoop(file, loopID(path), blockSize); err != nil {
+	d.loop, err = bindLoop(file, loopID(path), blockSize)
+	d.fs.openable.Store(false)
+	if err != nil {
 		return err
 	}
 	if d.rdev, err = d.loop.rdev(); err != nil {
-		if fd, oerr := d.loop.open(unix.O_RDONLY); oerr == nil {
-			_ = d.loop.detach(fd)
-		}
+		return errors.Join(err, d.loop.drop())
 	}
-	return err
+	return nil
 }
 
 // Path is the symlink.
@@ -132,8 +127,8 @@ func (d *device) probe() (int, error) {
 	if d.closed {
 		return 0, env.ErrClosed
 	}
-	busy, err := d.exclusive()
-	if err != nil {
+	var busy bool
+	if err := asideDo(func() (err error) { busy, err = d.loop.exclusive(); return err }); err != nil {
 		return d.count, err
 	}
 	plain := map[uint64]int{d.rdev: 0}
@@ -176,10 +171,10 @@ func (d *device) resize(size int64) error {
 		return err
 	}
 	old := d.fs.size.Swap(size)
-	err := d.applySize(size)
+	err := asideDo(func() error { return d.applySize(size) })
 	if err != nil {
 		d.fs.size.Store(old)
-		err = errors.Join(err, d.applySize(old))
+		err = errors.Join(err, asideDo(func() error { return d.applySize(old) }))
 	}
 	return err
 }
@@ -237,18 +232,34 @@ func (d *device) close(force bool) error {
 // closeUnused tears the device down if nobody has it open; otherwise nothing
 // is changed.
 func (d *device) closeUnused() error {
-	fd, err := d.claim()
+	var lost error
+	err := asideDo(func() (err error) { lost, err = d.giveUp(); return err })
+	if lost != nil {
+		d.h.log.Warn("data was lost before closing", "device", d.name, "err", lost)
+	}
 	if err != nil {
+		d.report()
 		return err
 	}
-	// What somebody left in the page cache goes out first.
-	if err := unix.Fsync(fd); err != nil {
-		d.h.log.Warn("data was lost before closing", "device", d.name, "err", err)
+	if err := unmountIdle(d.h.mountPoint(d.name)); err != nil {
+		d.h.log.Warn("mount stays", "device", d.name, "err", err)
 	}
+	d.awaitServer()
+	return nil
+}
+
+// giveUp removes symlink and loop device, or nothing. It runs on an aside.
+func (d *device) giveUp() (lost, err error) {
+	fd, err := d.claim()
+	if err != nil {
+		return nil, err
+	}
+	// What somebody left in the page cache goes out first.
+	lost = unix.Fsync(fd)
 	link := d.h.link(d.name)
 	if err := removeLink(link); err != nil {
 		_ = unix.Close(fd)
-		return err
+		return lost, err
 	}
 	err = d.loop.detach(fd)
 	if err == nil && d.owned() {
@@ -261,18 +272,13 @@ func (d *device) closeUnused() error {
 	}
 	if err != nil {
 		d.use.busy = true
-		d.report()
-		return errors.Join(err, makeLink(d.loop.path(), link))
+		return lost, errors.Join(err, makeLink(d.loop.path(), link))
 	}
-	if err := unmountIdle(d.h.mountPoint(d.name)); err != nil {
-		d.h.log.Warn("mount stays", "device", d.name, "err", err)
-	}
-	d.awaitServer()
-	return nil
+	return lost, nil
 }
 
 // claim opens the device exclusively, and finds no other opener. Short visits,
-// as udev's, are waited for.
+// as udev's, are waited for. Afterwards use is up to date.
 func (d *device) claim() (int, error) {
 	var who []string
 	for range 5 {
@@ -298,7 +304,6 @@ func (d *device) claim() (int, error) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	d.report()
 	return -1, fmt.Errorf("%w: %s", env.ErrInUse, sentence(who))
 }
 
@@ -322,16 +327,12 @@ func (d *device) tearDown() error {
 	if err := unmountDead(d.h.mountPoint(d.name)); err != nil {
 		return err
 	}
-	fd, err := d.loop.open(unix.O_RDONLY)
-	if err != nil {
-		return err
-	}
-	if err := d.loop.detach(fd); err != nil {
+	if err := d.loop.drop(); err != nil {
 		return err
 	}
 	if d.owned() {
 		d.h.log.Warn("device closed while in use; its users get IO errors", "device", d.name,
-			"loop", d.loop.path(), "users", sentence(append(holders(d.loop, d.rdev), openers(d.rdev)...)))
+			"loop", d.loop.path(), "users", sentence(users(d.loop, d.rdev)))
 	}
 	return nil
 }

@@ -21,9 +21,11 @@
 //
 // Requests arrive on goroutines of the FUSE server, which wait for
 // Device.Complete; executors never wait for anything here. Everything else
-// (making, closing, probing) runs on goroutines of its own, and all system
-// calls that could wait for our own FUSE server are ordinary blocking ones, so
-// the server's goroutines go on meanwhile. The process keeps neither the file
+// (making, closing, probing) runs on goroutines of its own. All system calls that
+// could wait for our own FUSE server are ordinary blocking ones, so the server's
+// goroutines go on meanwhile; and they run on threads that do not share the
+// process's file descriptors, so that a kill -9 at any moment ends the process
+// (see aside). The process keeps neither the file
 // nor the loop device open: closing them while the process dies could wait for
 // an answer that nobody is left to give. No buffered IO is done on the device
 // from here. FLUSH (close of a file) is answered with "not implemented", so

@@ -37,7 +37,9 @@ func TestMain(m *testing.M) {
 	case "opener":
 		beOpener(os.Args[1])
 	case "server":
-		beServer(os.Args[1])
+		beServer(os.Args[1], false)
+	case "stuck":
+		beServer(os.Args[1], true)
 	case "inside":
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			fmt.Fprintln(os.Stderr, "make mounts private:", err)
@@ -233,6 +235,8 @@ type ramDisk struct {
 	fails map[env.DevOp]error
 	held  []*env.DevRequest
 	hold  bool
+
+	noFlush bool // flushes are announced on stdout and never answered
 }
 
 func newRAMDisk(size int64) *ramDisk {
@@ -249,6 +253,10 @@ func (k *ramDisk) Request(r *env.DevRequest) {
 		panic("request before the device was made known")
 	}
 	k.ops[r.Op]++
+	if k.noFlush && r.Op == env.DevFlush {
+		fmt.Println("stuck")
+		return
+	}
 	if k.hold && r.Op == env.DevWrite {
 		k.held = append(k.held, r)
 		return
@@ -336,8 +344,9 @@ func beOpener(path string) {
 	os.Exit(0)
 }
 
-// beServer makes a device, and waits to be killed.
-func beServer(dir string) {
+// beServer makes a device, and waits to be killed: at rest, or within a system
+// call that waits for an answer of this very process.
+func beServer(dir string, stuck bool) {
 	h, err := New(testConfig(dir))
 	if err != nil {
 		fmt.Println(err)
@@ -352,6 +361,11 @@ func beServer(dir string) {
 				os.Exit(1)
 			}
 			disk.dev = d
+			if stuck {
+				disk.noFlush = true
+				d.Close(false, func(error) { os.Exit(1) })
+				return
+			}
 			fmt.Println(d.Path())
 		})
 	})

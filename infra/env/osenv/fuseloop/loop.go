@@ -128,6 +128,15 @@ func (l loopDev) detach(fd int) error {
 	return nil
 }
 
+// drop is detach for those who have not opened the device.
+func (l loopDev) drop() error {
+	fd, err := l.open(unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	return l.detach(fd)
+}
+
 // reattach takes back a detach that waits for other openers.
 func (l loopDev) reattach() error {
 	fd, err := l.open(unix.O_RDONLY)

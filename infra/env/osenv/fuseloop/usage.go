@@ -30,13 +30,13 @@ func (u usage) count() int {
 
 // exclusive tells whether somebody holds the device exclusively. It starts no
 // IO: there are no partitions to be looked for.
-func (d *device) exclusive() (busy bool, err error) {
-	fd, err := unix.Open(d.loop.path(), unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
+func (l loopDev) exclusive() (busy bool, err error) {
+	fd, err := l.open(unix.O_RDONLY | unix.O_EXCL)
 	if errors.Is(err, unix.EBUSY) {
 		return true, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("open %s: %w", d.loop.path(), err)
+		return false, err
 	}
 	return false, unix.Close(fd)
 }
@@ -132,7 +132,6 @@ func holders(l loopDev, rdev uint64) (who []string) {
 	}
 	if len(who) == 0 {
 		who = append(who, "held by a lazily unmounted file system or by another exclusive opener: end its users first")
-		who = append(who, openers(rdev)...)
 	}
 	return who
 }
@@ -174,6 +173,14 @@ func pidMounts(pid int, filter mountinfo.FilterFunc) ([]*mountinfo.Info, error) 
 	}
 	defer f.Close()
 	return mountinfo.GetMountsFromReader(f, filter)
+}
+
+// users describes everybody who has the device open.
+func users(l loopDev, rdev uint64) (who []string) {
+	if busy, err := l.exclusive(); err == nil && busy {
+		who = holders(l, rdev)
+	}
+	return append(who, openers(rdev)...)
 }
 
 func sentence(who []string) string {

@@ -42,13 +42,15 @@ func (p *scanPlan) done(start, end time.Time) {
 func (h *Host) watch() {
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
+	a := newAside()
+	defer a.end()
 	for look := 0; ; look++ {
 		<-t.C
 		list, more := h.live()
 		if !more {
 			return
 		}
-		h.look(list, look%calmEvery == 0, time.Now())
+		h.look(a, list, look%calmEvery == 0, time.Now())
 	}
 }
 
@@ -68,10 +70,10 @@ func (h *Host) live() (list []*device, more bool) {
 
 // look checks the devices once. One that is being closed or probed is left to
 // whoever does that.
-func (h *Host) look(list []*device, all bool, now time.Time) {
+func (h *Host) look(a *aside, list []*device, all bool, now time.Time) {
 	eventful := false
 	for _, d := range list {
-		if d.lookExclusive(all) {
+		if d.lookExclusive(a, all) {
 			eventful = true
 		}
 	}
@@ -101,7 +103,7 @@ func (h *Host) look(list []*device, all bool, now time.Time) {
 
 // lookExclusive tries the exclusive open if there is reason to, and tells
 // whether a pass over /proc may find something.
-func (d *device) lookExclusive(all bool) (eventful bool) {
+func (d *device) lookExclusive(a *aside, all bool) (eventful bool) {
 	if !d.op.TryLock() {
 		return false
 	}
@@ -116,7 +118,11 @@ func (d *device) lookExclusive(all bool) (eventful bool) {
 	}
 	active := d.fs.active.Swap(false)
 	if active || all || d.use.busy {
-		busy, err := d.exclusive()
+		var busy bool
+		var err error
+		if aerr := a.do(func() { busy, err = d.loop.exclusive() }); aerr != nil {
+			err = aerr
+		}
 		if err != nil {
 			d.h.log.Warn("cannot tell whether the device is in use", "device", d.name, "err", err)
 		} else {
