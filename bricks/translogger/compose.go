@@ -177,6 +177,7 @@ func (l *Logger) partDone(p *page) {
 
 func (l *Logger) diskError(err error, final bool) {
 	l.stats.DiskErrors++
+	l.lastErr = err
 	if fn := l.cfg.Events.OnDiskError; fn != nil {
 		fn(err, final)
 	}

@@ -64,6 +64,7 @@ type Logger struct {
 	pause       time.Duration
 	diskWritten uint64 // writes to the disk that ended
 	diskFlushed uint64 // of those, how many a flush covers
+	lastErr     error  // of the disk
 	frozen      error  // of the flush that failed
 
 	pub publisher

@@ -180,7 +180,7 @@ func (l *Logger) stepReplay() {
 		return
 	}
 	if l.frozen != nil {
-		r.end(ReplayFailed, 0, l.frozen)
+		r.diskFailed(l.frozen)
 	}
 	r.feed()
 	r.g.durable = r.scanned()
@@ -189,7 +189,7 @@ func (l *Logger) stepReplay() {
 	if l.stopping && (l.frozen != nil || l.retry != nil) {
 		// The disk is ill and somebody wants the end: what is published says
 		// truly which part of it may be anything.
-		r.end(ReplayFailed, 0, l.frozen)
+		r.diskFailed(l.lastErr)
 		r.report()
 		l.abandoned = true
 		l.kick()
@@ -272,13 +272,27 @@ func (r *replay) end(code ReplayCode, verdict translog.Verdict, err error) {
 	r.result = ReplayResult{Code: code, Verdict: verdict, Err: err}
 }
 
+// diskFailed overrides a result that has not been reported.
+func (r *replay) diskFailed(err error) {
+	r.ended = true
+	if !r.reported {
+		r.result = ReplayResult{Code: ReplayFailed, Err: err}
+	}
+}
+
 func (r *replay) report() {
 	if r.reported {
 		return
 	}
 	r.reported = true
-	r.result.Pos = r.g.min
+	last := r.l.pub.last
+	if !r.l.pub.told {
+		last.Min, last.Max = r.p.Start, r.p.Start
+	}
+	r.result.Pos = last.Min
 	switch {
+	case last.Min != r.g.min || last.Max != r.g.min:
+		// Not at rest: no number is known for that position.
 	case r.has:
 		r.result.Seq = r.rec.Seq - 1
 	case r.scan != nil:
