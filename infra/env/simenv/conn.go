@@ -194,6 +194,9 @@ func (e *frameEvent) fire(w *World, _ uint32) bool {
 	}
 	w.cur = to.ex
 	w.mixBytes(f)
+	if w.opt.Trace != nil {
+		w.note("frame of %d from %s", len(f), from.node.host)
+	}
 	to.h.Frame(to, f)
 	fill(f, poisonFreed) // valid only during the call
 	return true

@@ -50,9 +50,41 @@
 // Death of the process (Node.Kill) loses nothing that was written, but every
 // IO in flight happens or not.
 //
+// # Network
+//
+// Frames arrive in order, after a random latency. World.Cut swallows them:
+// what is healed before 20 s arrives late, a longer cut is found by whoever
+// hears nothing. A killed peer resets its connections, one without power says
+// nothing. Close drops what is still queued.
+//
+// # Devices
+//
+// Node.Device(name) is a device that code above env has created, seen from its
+// users: Open, Read, Write, Flush, Discard. Unanswered requests wait for the
+// next process after a Kill and are lost at a Crash.
+//
+// # Blocking code
+//
+// Node.Go runs a function as a process of its own, with FS and Sleep: for the
+// CLI. It outlives Kill, which is the daemon's death, and ends with a Crash.
+//
 // # Faults
 //
-//	Node.Crash, Kill, Start, CrashAtFSOp, CrashImage
-//	Disk.Fail, Stall, SetSlow, SetLatency and the same of Node.File(name)
-//	Node.FailFS, SetSpace, JumpClock, SetDrift
+//	Node.Crash, Kill, Start, CrashAtFSOp, CrashImage, SyncAll
+//	Disk.Fail (FailNth, FailKind, own), Stall, SetSlow, SetLatency, Lie;
+//	the same of Node.File(name)
+//	Disk.WriteAt, Node.Poke: corruption
+//	Node.FailFS, SetSpace, JumpClock, SetDrift, SetCluster
+//	World.Cut, Heal, Isolate, HealAll, Reset, SetLink
+//
+// Found by themselves, with a panic: a buffer that changes while its write is
+// in flight, memory freed twice, a device request answered twice. Memory from
+// Alloc, frames and request buffers are filled with poison when they are given
+// back.
+//
+// # Limits
+//
+// A disk is what AddDisk made; files below the tree cannot be opened as disks.
+// Writing does not change a file's mtime. Zero does not make a file longer.
+// The work of one Offload happens at one moment.
 package simenv

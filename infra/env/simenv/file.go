@@ -12,6 +12,7 @@ import (
 type simFile struct {
 	ex       *executor
 	node     *Node
+	name     string
 	st       *store
 	med      *Medium
 	ino      *inode // nil for disks
@@ -82,8 +83,11 @@ func (f *simFile) Submit(io *env.IO) {
 		return
 	}
 	w := f.ex.w
+	if old, ok := io.Impl.(*ioOp); ok && old.io == io && !old.ex().inc.dead {
+		panic(fmt.Sprintf("simenv: %v of %s submitted twice", io.Kind, f.name))
+	}
 	op := w.getOp()
-	op.f, op.io = f, io
+	op.f, op.io, io.Impl = f, io, op
 	io.N, io.Err = 0, nil
 	f.busy++
 	if op.err = f.validate(io); op.err != nil {
@@ -116,9 +120,9 @@ func (op *ioOp) prepare(w *World) {
 		for _, v := range io.Vec {
 			b = append(b, v...)
 		}
-		op.ch = change{kind: chData, must: io.Durable, off: io.Off, n: int64(n), data: b}
+		op.ch = change{kind: chData, must: io.Durable && !op.f.med.lying, off: io.Off, n: int64(n), data: b}
 	case env.Zero:
-		op.ch = change{kind: chZero, must: io.Durable, off: io.Off, n: io.Len}
+		op.ch = change{kind: chZero, must: io.Durable && !op.f.med.lying, off: io.Off, n: io.Len}
 	case env.Truncate:
 		op.ch = change{kind: chTrunc, off: io.Off}
 	case env.Sync:
@@ -191,6 +195,10 @@ func (op *ioOp) fire(w *World, _ uint32) bool {
 	if io.Err != nil {
 		w.mixString(io.Err.Error())
 	}
+	if w.opt.Trace != nil {
+		w.note("%s: %v at %d: %d, %v", f.name, io.Kind, io.Off, io.N, io.Err)
+	}
+	io.Impl = nil
 	w.putOp(op)
 	io.Done(io)
 	if f.closed && f.busy == 0 && !f.ex.inc.dead {
@@ -214,8 +222,11 @@ func (f *simFile) complete(w *World, op *ioOp) {
 			f.truncate(w, op.ch)
 		}
 	case env.Sync:
-		if op.err != nil {
+		switch {
+		case op.err != nil:
 			f.st.lose(w, op.mark)
+			return
+		case f.med.lying:
 			return
 		}
 		f.ordered(f.st.drain(w, op.mark))

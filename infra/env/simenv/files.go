@@ -48,7 +48,7 @@ func (ex *executor) openFile(name string, mode env.OpenMode) (*simFile, error) {
 	case e.kind != env.KindFile:
 		return nil, fmt.Errorf("open %s: not a regular file", name)
 	}
-	f := &simFile{ex: ex, node: n, st: e.ino.st, med: n.File(name), ino: e.ino, size: e.ino.st.liveSize,
+	f := &simFile{ex: ex, node: n, name: name, st: e.ino.st, med: n.File(name), ino: e.ino, size: e.ino.st.liveSize,
 		align: 1, readonly: !mode.Write}
 	if !mode.Buffered && !n.opt.NoDirect {
 		f.direct, f.align = true, int64(n.opt.FileAlign)
@@ -75,7 +75,7 @@ func (fl *files) OpenDisk(path string, done func(env.File, error)) {
 			done(nil, fmt.Errorf("open %s: %w", path, env.ErrInUse))
 			return
 		}
-		f := &simFile{ex: ex, node: ex.inc.node, st: d.st, med: &d.Medium, disk: d, size: d.size,
+		f := &simFile{ex: ex, node: ex.inc.node, name: path, st: d.st, med: &d.Medium, disk: d, size: d.size,
 			align: int64(ex.inc.node.opt.DiskAlign), direct: true}
 		d.holder = f
 		ex.inc.files = append(ex.inc.files, f)

@@ -19,7 +19,7 @@ type fsHandle struct {
 
 var _ env.FS = (*fsHandle)(nil)
 
-// sizes in Sync and other costs of off-loaded work.
+// Time that a call of off-loaded work takes, and a sync in it about.
 const (
 	costCall = 2 * time.Microsecond
 	costSync = 500 * time.Microsecond
@@ -56,6 +56,7 @@ func (h *fsHandle) begin(op, name string, change bool) (*fileSystem, error) {
 	if change {
 		n.w.mixString(op)
 		n.w.mixString(name)
+		n.w.note("%s: %s %s", n.host, op, name)
 	}
 	if err := checkName(name); err != nil {
 		return nil, fmt.Errorf("%s: %w", op, err)

@@ -174,6 +174,24 @@ func (d *ImageDisk) ReadAt(p []byte, off int64) (int, error) { return d.d.st.rea
 // WriteAt changes the image.
 func (d *ImageDisk) WriteAt(p []byte, off int64) (int, error) { return d.d.st.poke(nil, p, off) }
 
+// Poke overwrites bytes of a file within its size, at once and durably, as
+// a failing medium or an attacker does.
+func (n *Node) Poke(name string, p []byte, off int64) error { return n.fs.poke(n.w, name, p, off) }
+
+// Poke overwrites bytes of a file within its size.
+func (im *Image) Poke(name string, p []byte, off int64) error { return im.fs.poke(nil, name, p, off) }
+
+func (fs *fileSystem) poke(w *World, name string, p []byte, off int64) error {
+	e, err := fs.file("poke", name)
+	if err != nil {
+		return err
+	}
+	before := e.ino.st.live.count
+	_, err = e.ino.st.poke(w, p, off)
+	fs.used += (e.ino.st.live.count - before) * pageSize
+	return err
+}
+
 // Node boots a new node from a copy of the image; the image can be used again.
 func (im *Image) Node(w *World) *Node {
 	n := w.newNode(im.host, im.addr, im.opt)

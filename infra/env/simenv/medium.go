@@ -34,6 +34,7 @@ type Medium struct {
 	lat     *IOLatency // nil: the node's
 	slow    float64
 	stalled bool
+	lying   bool
 	held    []*ioOp
 	faults  []func(io *env.IO) error
 	counts  [env.Truncate + 1]uint64
@@ -71,6 +72,10 @@ func (m *Medium) Fail(fn func(io *env.IO) error) {
 	}
 	m.faults = append(m.faults, fn)
 }
+
+// Lie makes syncs and durable writes report success without making anything
+// durable: the negative control of a test that relies on them.
+func (m *Medium) Lie(on bool) { m.lying = on }
 
 // Count is the number of IOs of that kind submitted so far, and Faults of
 // those that were made to fail.

@@ -51,11 +51,7 @@ func (nt *nodeNet) Dial(to env.Endpoint, h env.ConnHandler) env.Conn {
 		c.state = stClosed
 		return c
 	}
-	for _, n := range w.nodes {
-		if n.addr == to.Addr {
-			c.with = n
-		}
-	}
+	c.findPeer()
 	w.net.register(c)
 	c.later(c.dialTime(), c.dial)
 	return c
@@ -64,6 +60,14 @@ func (nt *nodeNet) Dial(to env.Endpoint, h env.ConnHandler) env.Conn {
 func (nw *network) register(c *half) {
 	c.idx = len(nw.conns)
 	nw.conns = append(nw.conns, c)
+}
+
+func (c *half) findPeer() {
+	for _, n := range c.w.nodes {
+		if n.addr == c.to.Addr {
+			c.with = n
+		}
+	}
 }
 
 func (c *half) dialTime() Span {
@@ -79,6 +83,7 @@ func (c *half) dial() {
 	if c.state != stDialing {
 		return
 	}
+	c.findPeer()
 	if c.with == nil || c.with.lost || w.net.link(c.node, c.with).cut || w.net.link(c.with, c.node).cut {
 		if w.now-c.started >= deadAfter {
 			c.closed(ErrDial)

@@ -202,6 +202,13 @@ func (w *World) deliver(e *event) bool {
 	return true
 }
 
+// note adds a line about the event being delivered to the trace for people.
+func (w *World) note(format string, args ...any) {
+	if w.opt.Trace != nil {
+		fmt.Fprintf(w.opt.Trace, "%v   "+format+"\n", append([]any{w.now}, args...)...)
+	}
+}
+
 func (w *World) traceEvent(k evKind) {
 	who := "-"
 	if w.cur != nil {
@@ -239,6 +246,7 @@ func (w *World) execute() {
 // every turn. It fails with ErrTimeout when max of virtual time has passed,
 // and with ErrIdle when nothing is left to happen. A nil condition never holds.
 func (w *World) Run(until func() bool, max time.Duration) error {
+	w.execute()
 	limit, start := w.now+max, w.count
 	for until == nil || !until() {
 		e := w.q.peek()
@@ -256,6 +264,7 @@ func (w *World) Run(until func() bool, max time.Duration) error {
 
 // RunFor lets d of virtual time pass.
 func (w *World) RunFor(d time.Duration) {
+	w.execute()
 	limit := w.now + d
 	for e := w.q.peek(); e != nil && e.at <= limit; e = w.q.peek() {
 		w.Step()
