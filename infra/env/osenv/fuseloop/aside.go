@@ -21,7 +21,7 @@ import (
 // connection gets an error instead as soon as the others are gone.
 //
 // What runs on an aside must not use descriptors made elsewhere, nor let its
-// own escape. So it must not log and must not post: those write to files.
+// own escape: plain system calls only, no package os, no logging, no posting.
 type aside struct {
 	jobs chan func()
 	done chan struct{}
@@ -45,28 +45,24 @@ func (a *aside) run() {
 	}
 }
 
-// do runs fn on the thread and waits for it. One caller at a time.
-func (a *aside) do(fn func()) error {
+// do runs fn on the thread and returns its result, or why it could not be run.
+// One caller at a time.
+func (a *aside) do(fn func() error) (err error) {
 	if a.err != nil {
 		return a.err
 	}
-	a.jobs <- fn
+	a.jobs <- func() { err = fn() }
 	<-a.done
-	return nil
+	return err
 }
 
 func (a *aside) end() { close(a.jobs) }
 
-// asideDo runs fn on a thread made for it alone. An error says that it did not
-// run; otherwise the result is fn's.
+// asideDo runs fn on a thread made for it alone.
 func asideDo(fn func() error) error {
 	a := newAside()
 	defer a.end()
-	var ferr error
-	if err := a.do(func() { ferr = fn() }); err != nil {
-		return err
-	}
-	return ferr
+	return a.do(fn)
 }
 
 // ownDescriptors gives the calling thread a table of its own and closes in it

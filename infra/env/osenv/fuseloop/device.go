@@ -86,7 +86,8 @@ func checkSize(size, block int64) error {
 	return nil
 }
 
-// bind opens the file, for the only time, and puts a loop device over it.
+// bind opens the file, for the only time, and puts a loop device over it. On
+// an aside.
 func (d *device) bind(path string, blockSize int) error {
 	file, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -232,14 +233,25 @@ func (d *device) close(force bool) error {
 // closeUnused tears the device down if nobody has it open; otherwise nothing
 // is changed.
 func (d *device) closeUnused() error {
-	var lost error
-	err := asideDo(func() (err error) { lost, err = d.giveUp(); return err })
-	if lost != nil {
-		d.h.log.Warn("data was lost before closing", "device", d.name, "err", lost)
-	}
+	a := newAside()
+	defer a.end()
+	fd, err := d.claim(a)
+	d.report()
 	if err != nil {
-		d.report()
 		return err
+	}
+	// What somebody left in the page cache goes out first.
+	if err := a.do(func() error { return unix.Fsync(fd) }); err != nil {
+		d.h.log.Warn("data was lost before closing", "device", d.name, "err", err)
+	}
+	link := d.h.link(d.name)
+	if err := removeLink(link); err != nil {
+		return errors.Join(err, a.do(func() error { return unix.Close(fd) }))
+	}
+	if err := a.do(func() error { return d.giveUp(fd) }); err != nil {
+		d.use.busy = true
+		d.report()
+		return errors.Join(err, makeLink(d.loop.path(), link))
 	}
 	if err := unmountIdle(d.h.mountPoint(d.name)); err != nil {
 		d.h.log.Warn("mount stays", "device", d.name, "err", err)
@@ -248,53 +260,39 @@ func (d *device) closeUnused() error {
 	return nil
 }
 
-// giveUp removes symlink and loop device, or nothing. It runs on an aside.
-func (d *device) giveUp() (lost, err error) {
-	fd, err := d.claim()
-	if err != nil {
-		return nil, err
+// giveUp detaches the loop device unless there is another opener than fd,
+// which is closed. On an aside.
+func (d *device) giveUp(fd int) error {
+	if err := d.loop.detach(fd); err != nil || !d.owned() {
+		return err
 	}
-	// What somebody left in the page cache goes out first.
-	lost = unix.Fsync(fd)
-	link := d.h.link(d.name)
-	if err := removeLink(link); err != nil {
-		_ = unix.Close(fd)
-		return lost, err
-	}
-	err = d.loop.detach(fd)
-	if err == nil && d.owned() {
-		// Somebody opened it in the last moment: as you were.
-		if err = d.loop.reattach(); err == nil {
-			err = fmt.Errorf("%w: opened meanwhile", env.ErrInUse)
-		} else if !d.owned() {
-			err = nil // and went away again
+	// Somebody opened it in the last moment: as you were.
+	if err := d.loop.reattach(); err != nil {
+		if !d.owned() { // and went away again
+			return nil
 		}
+		return err
 	}
-	if err != nil {
-		d.use.busy = true
-		return lost, errors.Join(err, makeLink(d.loop.path(), link))
-	}
-	return lost, nil
+	return fmt.Errorf("%w: opened meanwhile", env.ErrInUse)
 }
 
-// claim opens the device exclusively, and finds no other opener. Short visits,
-// as udev's, are waited for. Afterwards use is up to date.
-func (d *device) claim() (int, error) {
+// claim opens the device exclusively, on the aside, and finds no other opener.
+// Short visits, as udev's, are waited for. Afterwards use is up to date.
+func (d *device) claim(a *aside) (fd int, err error) {
 	var who []string
 	for range 5 {
-		fd, err := d.loop.open(unix.O_RDONLY | unix.O_EXCL)
+		err = a.do(func() error { fd, err = d.loop.open(unix.O_RDONLY | unix.O_EXCL); return err })
 		switch {
 		case err == nil:
 			plain := map[uint64]int{d.rdev: 0}
-			if err := scanOpeners(plain); err != nil {
-				_ = unix.Close(fd)
-				return -1, err
-			}
-			d.use.busy, d.use.plain = false, plain[d.rdev]
-			if d.use.plain == 0 {
+			err = scanOpeners(plain)
+			d.use = usage{plain: plain[d.rdev]}
+			if err == nil && d.use.plain == 0 {
 				return fd, nil
 			}
-			_ = unix.Close(fd)
+			if cerr := a.do(func() error { return unix.Close(fd) }); err != nil || cerr != nil {
+				return -1, errors.Join(err, cerr)
+			}
 			who = openers(d.rdev)
 		case errors.Is(err, unix.EBUSY):
 			d.use.busy = true
@@ -307,7 +305,7 @@ func (d *device) claim() (int, error) {
 	return -1, fmt.Errorf("%w: %s", env.ErrInUse, sentence(who))
 }
 
-// owned tells whether the loop device still has our file.
+// owned tells whether the loop device still has our file. On an aside.
 func (d *device) owned() bool {
 	if !d.loop.bound() {
 		return false

@@ -53,9 +53,11 @@ func TestReadWriteFlush(t *testing.T) {
 				if k, err := unix.Pread(fd, in, off); k != n || err != nil {
 					t.Fatalf("read of %d: %d, %v", n, k, err)
 				}
-				if !bytes.Equal(in, out) || !bytes.Equal(r.disk.data[off:off+int64(n)], out) {
-					t.Fatalf("%d bytes at %d differ", n, off)
-				}
+				r.disk.with(func(data []byte) {
+					if !bytes.Equal(in, out) || !bytes.Equal(data[off:off+int64(n)], out) {
+						t.Fatalf("%d bytes at %d differ", n, off)
+					}
+				})
 			}
 			before := r.disk.done(env.DevFlush)
 			if err := unix.Fsync(fd); err != nil || r.disk.done(env.DevFlush) <= before {
@@ -75,9 +77,11 @@ func testZeroing(t *testing.T, r *rig, fd int) {
 		{"BLKDISCARD", unix.BLKDISCARD, []env.DevOp{env.DevDiscard}},
 		{"BLKZEROOUT", unix.BLKZEROOUT, []env.DevOp{env.DevDiscard, env.DevWriteZeroes}},
 	} {
-		for i := range r.disk.data {
-			r.disk.data[i] = 0xee
-		}
+		r.disk.with(func(data []byte) {
+			for i := range data {
+				data[i] = 0xee
+			}
+		})
 		count := func() (n int) {
 			for _, op := range c.ops {
 				n += r.disk.done(op)
@@ -93,9 +97,11 @@ func testZeroing(t *testing.T, r *rig, fd int) {
 		if n := count() - before; n == 0 {
 			t.Errorf("%s arrived as no request of the kinds %v", c.what, c.ops)
 		}
-		if d := r.disk.data; d[64<<10-1] == 0 || d[64<<10] != 0 || d[192<<10-1] != 0 || d[192<<10] == 0 {
-			t.Errorf("%s cleared the wrong range", c.what)
-		}
+		r.disk.with(func(d []byte) {
+			if d[64<<10-1] == 0 || d[64<<10] != 0 || d[192<<10-1] != 0 || d[192<<10] == 0 {
+				t.Errorf("%s cleared the wrong range", c.what)
+			}
+		})
 	}
 }
 
@@ -367,9 +373,9 @@ func TestResize(t *testing.T) {
 	if r == nil {
 		return
 	}
-	r.disk.data = r.disk.data[:1<<20]
+	r.disk.setSize(1 << 20)
 	d := r.create("lv", 4096)
-	r.disk.data = r.disk.data[:4<<20]
+	r.disk.setSize(4 << 20)
 	fd := openDirect(t, d.Path())
 	defer unix.Close(fd)
 	if _, err := unix.Pwrite(fd, aligned(4096), 1<<20); !errors.Is(err, unix.ENOSPC) {
@@ -421,7 +427,7 @@ func TestCreateRefuses(t *testing.T) {
 	if _, err := r.tryCreate("lv", 4096); !errors.Is(err, env.ErrExist) {
 		t.Errorf("second device of that name: %v", err)
 	}
-	r.disk.dev = d
+	r.disk.setDev(d)
 	if err := r.cleanup("lv"); !errors.Is(err, env.ErrExist) {
 		t.Errorf("cleaning up a living device: %v", err)
 	}

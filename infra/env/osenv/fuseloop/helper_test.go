@@ -137,7 +137,7 @@ func (r *rig) tryCreate(name string, blockSize int) (env.Device, error) {
 	cfg := env.DeviceConfig{Name: name, Size: r.disk.size(), BlockSize: blockSize}
 	r.exec.post(func() {
 		r.devs.Create(cfg, r.disk, func(d env.Device, err error) {
-			r.disk.dev = d
+			r.disk.setDev(d)
 			c <- result{d, err}
 		})
 	})
@@ -243,8 +243,25 @@ func newRAMDisk(size int64) *ramDisk {
 	return &ramDisk{data: make([]byte, size), counts: make(chan int, 100), fails: map[env.DevOp]error{}}
 }
 
-func (k *ramDisk) size() int64     { return int64(len(k.data)) }
 func (k *ramDisk) OpenCount(n int) { k.counts <- n }
+
+func (k *ramDisk) size() int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return int64(len(k.data))
+}
+
+func (k *ramDisk) setDev(d env.Device) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.dev = d
+}
+
+func (k *ramDisk) setSize(n int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.data = k.data[:n]
+}
 
 func (k *ramDisk) Request(r *env.DevRequest) {
 	k.mu.Lock()
@@ -276,6 +293,13 @@ func (k *ramDisk) Request(r *env.DevRequest) {
 	k.dev.Complete(r, nil)
 }
 
+// with gives access to the content.
+func (k *ramDisk) with(fn func(data []byte)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	fn(k.data)
+}
+
 func (k *ramDisk) fail(op env.DevOp, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -301,7 +325,6 @@ func child(t testing.TB, as, arg string) (*exec.Cmd, io.Closer, string) {
 	cmd := exec.Command("/proc/self/exe", arg)
 	cmd.Env = append(os.Environ(), role+"="+as)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -360,7 +383,7 @@ func beServer(dir string, stuck bool) {
 				fmt.Println(err)
 				os.Exit(1)
 			}
-			disk.dev = d
+			disk.setDev(d)
 			if stuck {
 				disk.noFlush = true
 				d.Close(false, func(error) { os.Exit(1) })

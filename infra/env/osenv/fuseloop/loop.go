@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -50,12 +49,12 @@ func (l loopDev) open(flags int) (int, error) {
 
 // rdev is the device number according to sysfs.
 func (l loopDev) rdev() (uint64, error) {
-	text, err := os.ReadFile(l.sys("dev"))
+	text, err := readSmall(l.sys("dev"))
 	if err != nil {
 		return 0, err
 	}
 	var major, minor uint32
-	if _, err := fmt.Sscanf(string(text), "%d:%d", &major, &minor); err != nil {
+	if _, err := fmt.Sscanf(text, "%d:%d", &major, &minor); err != nil {
 		return 0, fmt.Errorf("%s: %w", l.sys("dev"), err)
 	}
 	return unix.Mkdev(major, minor), nil
@@ -63,8 +62,8 @@ func (l loopDev) rdev() (uint64, error) {
 
 // bound tells whether the device has a file, without opening it.
 func (l loopDev) bound() bool {
-	_, err := os.Stat(l.sys("loop"))
-	return err == nil
+	var st unix.Stat_t
+	return unix.Stat(l.sys("loop"), &st) == nil
 }
 
 // bindLoop binds a free loop device to the file behind fd, with direct IO.
@@ -170,11 +169,11 @@ func (l loopDev) resize() error {
 
 // capacity is the present size in bytes.
 func (l loopDev) capacity() (int64, error) {
-	text, err := os.ReadFile(l.sys("size"))
+	text, err := readSmall(l.sys("size"))
 	if err != nil {
 		return 0, err
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	return n * 512, err
 }
 
@@ -198,12 +197,12 @@ func boundLoops(path string) ([]loopDev, error) {
 	}
 	var out []loopDev
 	for _, p := range dirs {
-		text, err := os.ReadFile(p)
+		text, err := readSmall(p)
 		if err != nil {
 			continue // gone since
 		}
 		// A detached mount shows the path within it only.
-		file := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), " (deleted)")
+		file := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), " (deleted)")
 		if filepath.Base(file) != filepath.Base(path) {
 			continue
 		}
@@ -229,6 +228,22 @@ func (l loopDev) status() (*unix.LoopInfo64, error) {
 		return nil, fmt.Errorf("status of %s: %w", l.path(), err)
 	}
 	return info, nil
+}
+
+// readSmall reads a file of sysfs, which fits in one page. It may be called on
+// an aside.
+func readSmall(path string) (string, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", fmt.Errorf("open %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	var buf [4096]byte
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return string(buf[:n]), nil
 }
 
 func cString(b []byte) string {

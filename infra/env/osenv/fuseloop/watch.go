@@ -119,10 +119,7 @@ func (d *device) lookExclusive(a *aside, all bool) (eventful bool) {
 	active := d.fs.active.Swap(false)
 	if active || all || d.use.busy {
 		var busy bool
-		var err error
-		if aerr := a.do(func() { busy, err = d.loop.exclusive() }); aerr != nil {
-			err = aerr
-		}
+		err := a.do(func() (err error) { busy, err = d.loop.exclusive(); return err })
 		if err != nil {
 			d.h.log.Warn("cannot tell whether the device is in use", "device", d.name, "err", err)
 		} else {
