@@ -261,15 +261,21 @@ func (t *Tree) Replace(dir string, from *Tree) {
 	})
 }
 
+// ReplaceMarkers is Replace for the deletion markers of what is below dir.
+func ReplaceMarkers(markers map[string]int64, dir string, from map[string]int64) {
+	maps.DeleteFunc(markers, func(path string, _ int64) bool { return dir == "." || strings.HasPrefix(path, dir+"/") })
+	maps.Copy(markers, from)
+}
+
 // Diff lists what leads from the tree old to t: entries to set in the order of
-// Walk, then paths to remove, contents before directories. Stamps and sizes of
-// directories and files are compared for files only.
+// Walk, then paths to remove, contents before directories. Of directories and
+// files only the existence is compared.
 func (t *Tree) Diff(old *Tree) []Change {
 	var changes, removed []Change
 	t.Walk(func(path string, e Entry) bool {
 		o, ok := old.Get(path)
 		switch {
-		case ok && (o == e || e.Kind == Dir && o.Kind == Dir):
+		case ok && (o == e || o.Kind == e.Kind && e.Kind != Link):
 		case e.Kind == Link:
 			changes = append(changes, Change{Op: OpSet, Path: path, Value: e.Value, Stamp: e.Stamp})
 		case e.Kind == Dir:

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package symtree
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"mars/infra/env"
+)
+
+// ErrStale is returned by CommitBatch when a link of the batch has got a newer
+// stamp meanwhile: load the tree and try again.
+var ErrStale = errors.New("the symlink tree has changed meanwhile")
+
+// commit is one Commit under way.
+type commit struct {
+	*Store
+	touched []string // directories to be made durable
+	made    []string // directories made, in order
+	temps   []string // temporary links not yet renamed, in order
+}
+
+// Commit makes changes durable. All new links are first made under temporary
+// names, with their stamps, then everything takes effect in the given order;
+// of several OpSet of one path only the last counts, at its own place. Each link
+// changes atomically. Directories above are made as needed. In the end every
+// touched directory is synced once; only after that anything is durable.
+//
+// A link that is newer than what would replace it stays, and so does what is
+// newer than the stamp of its removal: somebody else was faster. Those changes
+// are returned as skipped, which is no error; the tree should be read again.
+//
+// If it fails before the first change takes effect, nothing has changed.
+// Afterwards a leading part of the changes may have been made, and may or may
+// not be durable.
+func (s *Store) Commit(changes []Change) (skipped []Change, err error) {
+	changes = lastSets(changes)
+	c := &commit{Store: s}
+	temps, err := c.prepare(changes)
+	if err != nil {
+		c.undo()
+		return nil, fmt.Errorf("change the symlink tree: %w", err)
+	}
+	for i, ch := range changes {
+		done, err := c.make(ch, temps[i])
+		if err != nil {
+			c.undoTemps()
+			return skipped, errors.Join(fmt.Errorf("change the symlink tree: %v: %w", ch, err), c.sync(c.touched))
+		}
+		if !done {
+			skipped = append(skipped, ch)
+		}
+	}
+	c.undoTemps() // of what was skipped
+	return skipped, c.sync(c.touched)
+}
+
+// lastSets drops each OpSet that a later one of the same path replaces.
+func lastSets(changes []Change) []Change {
+	last := map[string]int{}
+	for i, c := range changes {
+		if c.Op == OpSet {
+			last[c.Path] = i
+		}
+	}
+	out := make([]Change, 0, len(changes))
+	for i, c := range changes {
+		if c.Op != OpSet || last[c.Path] == i {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// prepare checks the changes and does everything that has no effect yet. It
+// returns the temporary names by the changes' positions.
+func (c *commit) prepare(changes []Change) ([]string, error) {
+	for _, ch := range changes {
+		if err := ch.check(); err != nil {
+			return nil, fmt.Errorf("%v: %w", ch, err)
+		}
+	}
+	temps := make([]string, len(changes))
+	for i, ch := range changes {
+		var err error
+		switch ch.Op {
+		case OpSet:
+			temps[i], err = c.stage(ch, ch.Value, Base(ch.Path))
+		case OpMark:
+			// A marker alone is no reason to bring a directory back.
+			if dir := Parent(ch.Path); dir != "." {
+				_, err = c.fs.Lstat(dir)
+			}
+			if err == nil {
+				temps[i], err = c.stage(ch, "1", MarkerPrefix+Base(ch.Path))
+			}
+			err = ignoreMissing(err)
+		case OpCreate:
+			err = c.mkdirs(Parent(ch.Path))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%v: %w", ch, err)
+		}
+	}
+	return temps, nil
+}
+
+// check refuses what must never be written.
+func (c Change) check() error {
+	n, err := Parse(c.Path)
+	if err != nil {
+		return err
+	}
+	ok := true
+	switch c.Op {
+	case OpSet:
+		ok, err = n.Kind.Allows(Link), CheckValue(c.Value)
+	case OpMkdir:
+		ok = n.Kind.Allows(Dir)
+	case OpCreate:
+		ok = n.Kind.Allows(File)
+	case OpRemove, OpMark, OpUnmark:
+	default:
+		ok = false
+	}
+	if !ok {
+		return fmt.Errorf("%w: of another sort", ErrGrammar)
+	}
+	return err
+}
+
+// stage makes the temporary link for a change.
+func (c *commit) stage(ch Change, value, base string) (string, error) {
+	dir := Parent(ch.Path)
+	if err := c.mkdirs(dir); err != nil {
+		return "", err
+	}
+	temp := join(dir, c.temp+base)
+	if err := ignoreMissing(c.fs.Remove(temp)); err != nil {
+		return "", err
+	}
+	if err := c.fs.Symlink(value, temp); err != nil {
+		return "", err
+	}
+	c.temps = append(c.temps, temp)
+	return temp, c.fs.Lutimes(temp, ch.Stamp)
+}
+
+// mkdirs makes a directory with those above it.
+func (c *commit) mkdirs(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	fi, err := c.fs.Lstat(dir)
+	if err == nil {
+		if fi.Kind != env.KindDir {
+			return fmt.Errorf("%s is no directory", dir)
+		}
+		return nil
+	}
+	if !errors.Is(err, env.ErrNotExist) {
+		return err
+	}
+	if err := c.mkdirs(Parent(dir)); err != nil {
+		return err
+	}
+	if err := c.fs.Mkdir(dir); err != nil {
+		if errors.Is(err, env.ErrExist) {
+			return nil // by somebody else, right now
+		}
+		return err
+	}
+	c.made = append(c.made, dir)
+	c.touch(Parent(dir))
+	return nil
+}
+
+func (c *commit) touch(dir string) {
+	if !slices.Contains(c.touched, dir) {
+		c.touched = append(c.touched, dir)
+	}
+}
+
+// make lets one change take effect; false if something newer is in its place.
+func (c *commit) make(ch Change, temp string) (bool, error) {
+	dir := Parent(ch.Path)
+	switch ch.Op {
+	case OpSet:
+		if newer, err := c.newer(ch); newer || err != nil {
+			return false, err
+		}
+		return true, c.rename(temp, ch.Path)
+	case OpMark:
+		if temp == "" {
+			return false, nil
+		}
+		return true, c.rename(temp, join(dir, MarkerPrefix+Base(ch.Path)))
+	case OpUnmark:
+		return true, c.remove(join(dir, MarkerPrefix+Base(ch.Path)))
+	case OpMkdir:
+		return true, c.mkdirs(ch.Path)
+	case OpCreate:
+		c.touch(dir)
+		return true, c.fs.Create(ch.Path)
+	}
+	fi, err := c.fs.Lstat(ch.Path)
+	switch {
+	case errors.Is(err, env.ErrNotExist):
+		return true, nil
+	case err != nil:
+		return false, err
+	case fi.Kind == env.KindDir:
+		return c.rmdir(ch.Path)
+	case fi.MtimeNS > ch.Stamp:
+		return false, nil
+	}
+	return true, c.remove(ch.Path)
+}
+
+// newer reports whether what stands at the path of an OpSet wins over it. What
+// is stamped the same is replaced by the larger value, and by the same value.
+func (c *commit) newer(ch Change) (bool, error) {
+	fi, err := c.fs.Lstat(ch.Path)
+	if errors.Is(err, env.ErrNotExist) || err == nil && fi.Kind != env.KindLink {
+		return false, nil // the rename says what is wrong with another sort
+	}
+	if err != nil || fi.MtimeNS != ch.Stamp {
+		return fi.MtimeNS > ch.Stamp, err
+	}
+	value, err := c.fs.Readlink(ch.Path)
+	return value > ch.Value, ignoreMissing(err)
+}
+
+func (c *commit) rename(temp, path string) error {
+	if err := c.fs.Rename(temp, path); err != nil {
+		return err
+	}
+	c.temps = slices.DeleteFunc(c.temps, func(t string) bool { return t == temp })
+	c.touch(Parent(path))
+	return nil
+}
+
+func (c *commit) remove(path string) error {
+	c.touch(Parent(path))
+	return ignoreMissing(c.fs.Remove(path))
+}
+
+// rmdir removes a directory in which nothing of the tree is left; false if it
+// has to stay.
+func (c *commit) rmdir(dir string) (bool, error) {
+	infos, err := c.fs.ReadDir(dir)
+	if err != nil {
+		return true, ignoreMissing(err)
+	}
+	for _, fi := range infos {
+		if !Hidden(fi.Name) || fi.Kind == env.KindDir {
+			return false, nil
+		}
+	}
+	for _, fi := range infos {
+		if err := ignoreMissing(c.fs.Remove(join(dir, fi.Name))); err != nil {
+			return false, err
+		}
+	}
+	return true, c.remove(dir)
+}
+
+// undoTemps removes temporary links; undo also the directories made. Leftovers
+// are harmless, so that errors do not matter.
+func (c *commit) undoTemps() {
+	for _, temp := range c.temps {
+		_ = c.fs.Remove(temp)
+	}
+	c.temps = nil
+}
+
+func (c *commit) undo() {
+	c.undoTemps()
+	for _, dir := range slices.Backward(c.made) {
+		_ = c.fs.Remove(dir)
+	}
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package symtree
+
+import (
+	"math"
+	"strings"
+)
+
+// Verdict is what is done with an entry that came from another host.
+type Verdict uint8
+
+// The verdicts. Those from RefuseGrammar on mean that there is something wrong
+// with the entry or its sender, or that it is out of date.
+const (
+	Keep           Verdict = iota // what is here wins, or is the same
+	Take                          // put it into the tree
+	RefuseGrammar                 // no name of the tree, or no link
+	RefuseValue                   // no value of a link, or an order that must not be
+	RefuseLocal                   // such entries never leave their host
+	RefuseFuture                  // stamped implausibly far ahead: quarantine
+	RefuseOwn                     // only this host writes it; see Context.Decide
+	RefuseDeleted                 // deleted after it was written
+	RefuseFinished                // a deletion order that is done here
+	RefuseCluster                 // another cluster's uuid
+	RefuseKind                    // a directory stands here
+)
+
+// String is the verdict in a word.
+func (v Verdict) String() string {
+	names := [...]string{"keep", "take", "refuse: grammar", "refuse: value", "refuse: local", "refuse: future",
+		"refuse: own", "refuse: deleted", "refuse: finished", "refuse: cluster", "refuse: kind"}
+	if int(v) < len(names) {
+		return names[v]
+	}
+	return "?"
+}
+
+// Refused reports whether the verdict is neither Keep nor Take.
+func (v Verdict) Refused() bool { return v > Take }
+
+// Context is what a merge must know besides the two entries.
+type Context struct {
+	// Me is the host that merges; empty for an observer who owns nothing.
+	Me string
+	// Now is the later one of the system clock and the Lamport clock, ns.
+	Now int64
+	// MaxFuture is how far ahead of Now a stamp may be, ns; 0: no limit.
+	MaxFuture int64
+
+	blocks  map[string]int64 // path: what is not newer was deleted
+	acks    Acks             // of this host
+	deleted int              // orders without creator that all members have seen
+}
+
+// NewContext prepares merging into t. markers are the deletion markers by path
+// (see Store.Load). It must be made anew when deletion orders, acknowledgements
+// or markers have changed.
+func NewContext(t *Tree, markers map[string]int64, me string, now, maxFuture int64) *Context {
+	c := &Context{Me: me, Now: now, MaxFuture: maxFuture, blocks: blocks(t, markers)}
+	c.acks = t.acks(me)
+	c.deleted = math.MaxInt
+	for _, host := range membersAnd(t, me) {
+		c.deleted = min(c.deleted, t.deleted(host))
+	}
+	return c
+}
+
+// future reports whether a stamp is implausibly far ahead.
+func future(stamp, now, maxFuture int64) bool {
+	return maxFuture > 0 && stamp > now && uint64(stamp)-uint64(now) > uint64(maxFuture)
+}
+
+// Decide judges an entry e that another host has under path, against what
+// stands there in the tree (old, if exists).
+//
+// The newer stamp wins; of equal stamps the larger value. So the outcome does
+// not depend on the order in which entries arrive. What has a stamp too far
+// ahead is refused, and gives way if it stands here already.
+//
+// RefuseOwn is only returned for an entry of this host's own that is newer than
+// what stands here, or that does not stand here: somebody else made it, or an
+// earlier life of this host that has forgotten. The caller should take note of
+// the stamp in its clock and write its own link anew, so that the truth wins
+// on the other hosts too.
+func (c *Context) Decide(path string, old Entry, exists bool, e Entry) Verdict {
+	name, err := Parse(path)
+	switch {
+	case err != nil || e.Kind != Link || !name.Kind.Allows(Link):
+		return RefuseGrammar
+	case !name.Kind.Replicated():
+		return RefuseLocal
+	case CheckValue(e.Value) != nil:
+		return RefuseValue
+	case future(e.Stamp, c.Now, c.MaxFuture):
+		return RefuseFuture
+	}
+	wins := !exists || e.Newer(old) || future(old.Stamp, c.Now, c.MaxFuture)
+	switch {
+	case c.Me != "" && name.Owner() == c.Me:
+		if wins {
+			return RefuseOwn
+		}
+		return Keep
+	case exists && old.Kind != Link:
+		return RefuseKind
+	case c.blocked(name, path, e.Stamp):
+		return RefuseDeleted
+	}
+	switch name.Kind {
+	case KindDelete:
+		if _, err := orderTarget(e.Value); err != nil {
+			return RefuseValue
+		}
+		if !exists && c.finished(name) {
+			return RefuseFinished
+		}
+	case KindUUID:
+		if exists && old.Value != e.Value {
+			return RefuseCluster
+		}
+	}
+	if wins {
+		return Take
+	}
+	return Keep
+}
+
+// blocked reports whether path, or the directory that it is part of, was
+// deleted at or after stamp.
+func (c *Context) blocked(n Name, path string, stamp int64) bool {
+	if s, ok := c.blocks[path]; ok && stamp <= s {
+		return true
+	}
+	if n.Key == "" || strings.HasSuffix(n.Kind.Pattern(), "$*") {
+		return false
+	}
+	s, ok := c.blocks[Parent(path)]
+	return ok && stamp <= s
+}
+
+// finished reports whether an order that is not in the tree has been here.
+func (c *Context) finished(n Name) bool {
+	if n.Host == "" {
+		return n.Number <= c.deleted
+	}
+	return n.Number <= c.acks.Of(n.Host)
+}
+
+// Refusal is an entry that was not taken, with the reason.
+type Refusal struct {
+	Item
+	Verdict Verdict
+}
+
+// Merge decides about links that another host has sent, in their order, and
+// returns what is to be changed here, with the stamps unchanged. t is not
+// changed: see Store.Commit and Apply. Orders of one creator must be in the
+// order of their numbers, as Tree.Links gives them.
+func (c *Context) Merge(t *Tree, links []Item) (changes []Change, refused []Refusal) {
+	taken := map[string]Entry{}
+	for _, l := range links {
+		old, exists := taken[l.Path]
+		if !exists {
+			old, exists = t.Get(l.Path)
+		}
+		switch v := c.Decide(l.Path, old, exists, l.Entry); v {
+		case Keep:
+		case Take:
+			taken[l.Path] = l.Entry
+			changes = append(changes, Set(l.Path, l.Value, l.Stamp))
+		default:
+			refused = append(refused, Refusal{l, v})
+		}
+	}
+	return changes, refused
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package symtree
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mars/infra/env"
+)
+
+// Prefixes of the temporary names of the two writers. They differ so that
+// neither takes away what the other is about to rename.
+const (
+	DaemonTemp = TempPrefix + "-" // marsd
+	AdmTemp    = TempPrefix + "." // marsadm; see AdmTempOf
+)
+
+// AdmTempOf is the temporary prefix of one marsadm process, so that two of them
+// do not meet: ".tmp.PID.".
+func AdmTempOf(pid int) string { return fmt.Sprintf("%s%d.", AdmTemp, pid) }
+
+// Store is the symlink tree on the disk. Its methods block: they are called
+// from Env.Offload or from programs of their own, never on an executor. One
+// Store serves one caller at a time; several processes may each have one on the
+// same directory.
+type Store struct {
+	fs   env.FS
+	temp string
+}
+
+// NewStore returns the tree in fs. temp is the prefix of temporary names:
+// DaemonTemp, AdmTemp or AdmTempOf.
+func NewStore(fs env.FS, temp string) *Store { return &Store{fs, temp} }
+
+// Load reads the whole tree, and the deletion markers by the paths they are
+// for. Temporary names, names that are not in the grammar and entries of the
+// wrong sort are left out. What disappears while it is being read is treated
+// as if it had never been there; any other error is returned, and no tree: a
+// partial tree would look like deletions.
+func (s *Store) Load() (*Tree, map[string]int64, error) {
+	t, markers := New(), map[string]int64{}
+	infos, err := s.fs.ReadDir(".")
+	if err == nil {
+		err = s.load(t, markers, ".", infos)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the symlink tree: %w", err)
+	}
+	return t, markers, nil
+}
+
+// Rescan reads what is in one directory and below it, like Load. The trees of
+// two directories fit together by Tree.Replace. A directory that does not exist
+// gives an empty tree.
+func (s *Store) Rescan(dir string) (*Tree, map[string]int64, error) {
+	if dir == "." {
+		return s.Load()
+	}
+	t, markers := New(), map[string]int64{}
+	if n, err := Parse(dir); err != nil || !n.Kind.Allows(Dir) {
+		return t, markers, nil
+	}
+	if err := s.loadDir(t, markers, dir); err != nil {
+		return nil, nil, fmt.Errorf("read the symlink tree: %w", err)
+	}
+	return t, markers, nil
+}
+
+func (s *Store) loadDir(t *Tree, markers map[string]int64, dir string) error {
+	fi, err := s.fs.Lstat(dir)
+	if errors.Is(err, env.ErrNotExist) || err == nil && fi.Kind != env.KindDir {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	infos, err := s.fs.ReadDir(dir)
+	if errors.Is(err, env.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.Set(dir, Entry{Kind: Dir, Stamp: fi.MtimeNS})
+	return s.load(t, markers, dir, infos)
+}
+
+func (s *Store) load(t *Tree, markers map[string]int64, dir string, infos []env.FileInfo) error {
+	for _, fi := range infos {
+		if name, ok := strings.CutPrefix(fi.Name, MarkerPrefix); ok {
+			path := join(dir, name)
+			if _, err := Parse(path); err == nil && fi.Kind == env.KindLink {
+				markers[path] = fi.MtimeNS
+			}
+			continue
+		}
+		path := join(dir, fi.Name)
+		n, err := Parse(path)
+		if err != nil || Hidden(fi.Name) {
+			continue
+		}
+		switch {
+		case fi.Kind == env.KindDir && n.Kind.Allows(Dir):
+			if err := s.loadDir(t, markers, path); err != nil {
+				return err
+			}
+		case fi.Kind == env.KindFile && n.Kind.Allows(File):
+			t.Set(path, Entry{Kind: File, Stamp: fi.MtimeNS, Size: fi.Size})
+		case fi.Kind == env.KindLink && n.Kind.Allows(Link):
+			if err := s.loadLink(t, path, fi); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// maxRereads bounds the attempts to see a link's value and stamp together. A
+// link that changes faster than it can be read is an error, not a guess.
+const maxRereads = 100
+
+// loadLink reads a link's value and makes sure that it belongs to the stamp:
+// somebody may rename another one over it at any time.
+func (s *Store) loadLink(t *Tree, path string, fi env.FileInfo) error {
+	for range maxRereads {
+		value, err := s.fs.Readlink(path)
+		if err == nil {
+			var again env.FileInfo
+			again, err = s.fs.Lstat(path)
+			if err == nil && again.Kind == env.KindLink && again.MtimeNS == fi.MtimeNS {
+				t.SetLink(path, value, fi.MtimeNS)
+				return nil
+			}
+			fi = again
+		}
+		if errors.Is(err, env.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if fi.Kind != env.KindLink {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s changes all the time", path)
+}
+
+// Clean removes the temporary names that a crash has left: those of this
+// store's own prefix, and others' that are older than the stamp before (ns).
+// marsd does it at its start. Directories that are not in the grammar are not
+// looked into.
+func (s *Store) Clean(before int64) error {
+	touched, err := s.clean(".", before, nil)
+	if err != nil {
+		return fmt.Errorf("clean the symlink tree: %w", err)
+	}
+	return s.sync(touched)
+}
+
+func (s *Store) clean(dir string, before int64, touched []string) ([]string, error) {
+	infos, err := s.fs.ReadDir(dir)
+	if err != nil {
+		return touched, ignoreMissing(err)
+	}
+	for _, fi := range infos {
+		path := join(dir, fi.Name)
+		switch {
+		case fi.Kind == env.KindDir:
+			if n, err := Parse(path); err == nil && n.Kind.Allows(Dir) {
+				if touched, err = s.clean(path, before, touched); err != nil {
+					return touched, err
+				}
+			}
+		case strings.HasPrefix(fi.Name, s.temp) || strings.HasPrefix(fi.Name, TempPrefix) && fi.MtimeNS < before:
+			if err := ignoreMissing(s.fs.Remove(path)); err != nil {
+				return touched, err
+			}
+			touched = append(touched, dir)
+		}
+	}
+	return touched, nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, env.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// sync makes the entries of directories durable, each once. One that is gone
+// needs it no more.
+func (s *Store) sync(dirs []string) error {
+	dirs = slices.Clone(dirs)
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		if err := ignoreMissing(s.fs.SyncDir(dir)); err != nil {
+			return fmt.Errorf("make %s durable: %w", dir, err)
+		}
+	}
+	return nil
+}
