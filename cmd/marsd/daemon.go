@@ -1,0 +1,260 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"mars/infra/env"
+	"mars/infra/env/osenv"
+	"mars/infra/env/osenv/fuseloop"
+	"mars/infra/lamport"
+	"mars/infra/tunable"
+	"mars/strategy"
+)
+
+// closeTimeout is how long the environment may take to end after strategy has.
+const closeTimeout = 10 * time.Second
+
+// daemon is everything of one marsd run.
+type daemon struct {
+	opt     *options
+	stderr  io.Writer
+	log     *slog.Logger
+	level   slog.LevelVar
+	notify  notifier
+	cluster string
+	addr    string // own, without port
+	tun     *tunable.Set
+	clock   *lamport.Clock
+	node    *osenv.Node
+	strat   *strategy.Node
+	sys     *sysServer
+
+	ready   chan struct{}
+	fatal   chan error
+	started atomic.Bool // strategy is ready: the clock knows its past
+}
+
+// run is marsd run: it returns when all has ended in order, or with the reason
+// why it could not start or go on.
+func run(o *options, stderr io.Writer, notify notifier, signals <-chan os.Signal) error {
+	d := &daemon{opt: o, stderr: stderr, notify: notify, tun: tunable.New(),
+		ready: make(chan struct{}, 1), fatal: make(chan error, 1)}
+	d.level.Set(o.Level)
+	d.log = newLogger(stderr, &d.level)
+	err := d.run(signals)
+	if err != nil {
+		d.tell("STATUS=" + err.Error())
+	}
+	return err
+}
+
+func (d *daemon) run(signals <-chan os.Signal) error {
+	if err := fuseloop.IOFlusher(); err != nil { // before there are threads that serve devices
+		d.log.Debug("low memory may be a danger", "err", err)
+	}
+	uuid, err := checkTree(d.opt.MarsDir, isMounted)
+	if err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	d.cluster = uuid
+	held, err := lockAll(d.opt.RunDir, d.opt.Lock(), d.opt.MarsDir)
+	if err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	defer held.Close()
+	if err := d.build(); err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	defer d.sys.Close()
+	err = d.serve(signals)
+	if err != nil {
+		return err // the process ends: nothing is waited for
+	}
+	if err := d.node.Close(closeTimeout); err != nil {
+		d.log.Warn("not everything has ended in time", "err", err)
+	}
+	return nil
+}
+
+// build makes everything, without starting strategy.
+func (d *daemon) build() error {
+	if err := fixMode(d.opt.MarsDir, d.log); err != nil {
+		return err
+	}
+	if err := loadTunables(d.tun, "/", d.opt.Sys(), d.opt.Set, d.log); err != nil {
+		return err
+	}
+	if d.opt.PortSet {
+		if err := d.tun.Assign(tunable.MarsPort.String(), strconv.Itoa(d.opt.Port)); err != nil {
+			return err
+		}
+	}
+	d.tun.Seal()
+	if err := checkSpace(d.opt.MarsDir, d.tun); err != nil {
+		return err
+	}
+	d.clock = lamport.New(d.tun.MaxLamportFuture())
+	d.adapt()
+	if err := d.buildNode(); err != nil {
+		return err
+	}
+	return d.buildSys()
+}
+
+// adapt takes over the tunables that nobody asks for again and again.
+func (d *daemon) adapt() {
+	d.clock.SetWindow(d.tun.MaxLamportFuture())
+	level := d.opt.Level
+	if d.tun.Bool(tunable.ShowDebugMessages) {
+		level = min(level, slog.LevelDebug)
+	}
+	d.level.Set(level)
+}
+
+// buildNode makes the executors with all that they reach.
+func (d *daemon) buildNode() error {
+	o := d.opt
+	var err error
+	if d.addr, err = ownAddress(o.MarsDir, o.Host, o.IP); err != nil {
+		return err
+	}
+	tree, err := osenv.NewFS(o.MarsDir)
+	if err != nil {
+		return err
+	}
+	sec, err := newSecurity(o.MarsDir, o.PKIDir, env.PeerID{Cluster: d.cluster, Host: o.Host}, tree)
+	if err != nil {
+		return err
+	}
+	if sec.insecure() {
+		d.log.Warn("the network of this cluster is insecure: no keys, no encryption")
+	}
+	devices, err := d.devices()
+	if err != nil {
+		return err
+	}
+	// Executors hold a thread each; two more are for what serves them.
+	cores := runtime.NumCPU()
+	runtime.GOMAXPROCS(cores + 2)
+	d.node, err = osenv.New(osenv.Config{
+		MarsDir: o.MarsDir, DevDir: o.DevDir, Host: o.Host, Logger: d.log,
+		Executors: cores + 1, // resources have one a core, strategy has its own
+		Devices:   devices,
+		Net:       osenv.NetConfig{Addr: d.addr, Port: d.tun.Port(), Security: sec},
+	})
+	if err != nil {
+		return err
+	}
+	d.log.Debug("environment", "executors", d.node.Executors(), "io", d.node.IOVariant())
+	var workers []env.Env
+	for i := 1; i < d.node.Executors(); i++ {
+		workers = append(workers, d.node.Executor(i))
+	}
+	d.strat = strategy.New(strategy.Config{
+		Me: o.Host, Env: d.node.Executor(0), Executors: workers, Clock: d.clock, Tunables: d.tun,
+		Fatal: func(err error) {
+			select {
+			case d.fatal <- err:
+			default: // one reason is enough
+			}
+		},
+		Ready: func() {
+			d.started.Store(true)
+			select {
+			case d.ready <- struct{}{}:
+			default:
+			}
+		},
+	})
+	return nil
+}
+
+// devices picks the front ends.
+func (d *daemon) devices() (func(*osenv.Executor) env.Devices, error) {
+	host, err := fuseloop.New(fuseloop.Config{RunDir: d.opt.RunDir, DevDir: d.opt.DevDir, Logger: d.log})
+	switch {
+	case err == nil:
+		return func(e *osenv.Executor) env.Devices { return host.For(e.Post) }, nil
+	case d.opt.Device == "fuse":
+		return nil, &problem{"FUSE and loop devices (--device fuse)", "none", "be root, and load the modules fuse and loop", err}
+	}
+	d.log.Warn("no block devices can be made: this host can not be primary", "err", err)
+	return nil, nil
+}
+
+// buildSys offers the tunables.
+func (d *daemon) buildSys() error {
+	s, err := newSysDir(d.opt.Sys(), d.tun, d.log)
+	if err != nil {
+		return err
+	}
+	exec := d.node.Executor(0)
+	s.changed = d.adapt
+	s.trigger = func(n int) { exec.Post(func() { d.strat.Trigger(n) }) }
+	d.sys, err = s.serve(func(stop <-chan struct{}) (string, string, bool) {
+		if !d.started.Load() {
+			return "", "", false
+		}
+		text := make(chan string, 1)
+		exec.Post(func() {
+			r := lamport.Reading{System: lamport.Stamp(exec.Wall()), Mono: int64(exec.Mono())}
+			text <- lamport.FormatFile(r.System, d.clock.Now(r))
+		})
+		select {
+		case t := <-text:
+			return "lamport_clock", t, true
+		case <-stop:
+			return "", "", false
+		}
+	})
+	return err
+}
+
+// serve starts strategy and waits for the end.
+func (d *daemon) serve(signals <-chan os.Signal) error {
+	exec := d.node.Executor(0)
+	exec.Post(d.strat.Start)
+	var stopped chan struct{} // not nil while stopping
+	for {
+		select {
+		case <-d.ready:
+			d.sayReady()
+		case err := <-d.fatal:
+			return fmt.Errorf("cannot go on: %w", err)
+		case sig := <-signals:
+			if stopped != nil {
+				return fmt.Errorf("%v while stopping: ending at once", sig)
+			}
+			d.log.Info("stopping", "signal", sig.String(), "grace", d.opt.Grace)
+			d.tell("STOPPING=1", "STATUS=stopping")
+			done := make(chan struct{})
+			stopped = done
+			exec.Post(func() { d.strat.Stop(d.opt.Grace, func() { close(done) }) })
+		case <-stopped:
+			d.log.Info("stopped")
+			return nil
+		}
+	}
+}
+
+func (d *daemon) sayReady() {
+	at := net.JoinHostPort(d.addr, strconv.Itoa(d.tun.Port()))
+	what := fmt.Sprintf("host %s, cluster %s, listening on %s", d.opt.Host, d.cluster, at)
+	fmt.Fprintf(d.stderr, "marsd: ready (%s)\n", what)
+	d.tell("READY=1", "STATUS="+what)
+}
+
+// tell informs the service manager; that it can not be reached stops nobody.
+func (d *daemon) tell(state ...string) {
+	if err := d.notify.send(state...); err != nil {
+		d.log.Warn("the service manager does not listen", "err", err)
+	}
+}
