@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"mars/infra/env"
+	"mars/infra/env/osenv"
+	"mars/infra/place"
+	"mars/marsadm"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// system is marsadm.Sys on this host.
+type system struct {
+	place place.Place
+	start time.Time
+	stop  chan os.Signal
+	fs    env.FS
+}
+
+var _ marsadm.Sys = (*system)(nil)
+
+func newSystem() (*system, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("the name of this host is not known: %w", err)
+	}
+	s := &system{place: place.FromEnv(os.Getenv, name), start: time.Now(), stop: make(chan os.Signal, 1)}
+	signal.Notify(s.stop, unix.SIGINT, unix.SIGTERM)
+	unix.Umask(0o077)
+	return s, nil
+}
+
+func (s *system) Place() *place.Place { return &s.place }
+
+func (s *system) FS() (env.FS, error) {
+	if s.fs == nil {
+		fs, err := osenv.NewFS(s.place.MarsDir)
+		if err != nil {
+			return nil, err
+		}
+		s.fs = fs
+	}
+	return s.fs, nil
+}
+
+func (s *system) Wall() int64         { return time.Now().UnixNano() }
+func (s *system) Mono() time.Duration { return time.Since(s.start) }
+func (s *system) Random() io.Reader   { return rand.Reader }
+func (s *system) PID() int            { return os.Getpid() }
+func (s *system) UID() int            { return os.Getuid() }
+func (s *system) Stdin() io.Reader    { return os.Stdin }
+func (s *system) Stdout() io.Writer   { return os.Stdout }
+func (s *system) Stderr() io.Writer   { return os.Stderr }
+func (s *system) Keys() marsadm.Keys  { return marsadm.NewKeys(s.place.PKIDir) }
+
+func (s *system) Sleep(d time.Duration) error {
+	select {
+	case sig := <-s.stop:
+		return fmt.Errorf("interrupted (%v)", sig)
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// Loaded asks for the lock that a running marsd holds, for no longer than it
+// takes to see that it is free.
+func (s *system) Loaded() bool {
+	f, err := os.Open(s.place.Lock())
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	return errors.Is(err, unix.EWOULDBLOCK)
+}
+
+// Trigger is best effort: marsd also looks by itself.
+func (s *system) Trigger(n int) {
+	f, err := os.OpenFile(filepath.Join(s.place.Sys(), "trigger"), os.O_WRONLY|os.O_TRUNC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	_, _ = f.WriteString(strconv.Itoa(n) + "\n")
+}
+
+func (s *system) Mounted() bool {
+	ok, err := mountinfo.Mounted(s.place.MarsDir)
+	return err == nil && ok
+}
+
+// Disk opens a block device exclusively, which fails if it is mounted or held
+// by anybody else.
+func (s *system) Disk(path string) (int64, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_EXCL, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if m := info.Mode(); m&os.ModeDevice == 0 || m&os.ModeCharDevice != 0 {
+		return 0, errors.New("it is no block device")
+	}
+	return f.Seek(0, io.SeekEnd)
+}
+
+// Device follows the link that marsd makes, so that one whose device is gone
+// does not count.
+func (s *system) Device(name string) bool {
+	_, err := os.Stat(s.place.DevicePath(name))
+	return err == nil
+}
+
+func (s *system) Address() (string, error) {
+	list, err := net.Interfaces()
+	if err != nil {
+		return "", err
+	}
+	for _, v4 := range []bool{true, false} {
+		for _, i := range list {
+			if i.Flags&net.FlagLoopback != 0 || i.Flags&net.FlagUp == 0 {
+				continue
+			}
+			addrs, err := i.Addrs()
+			if err != nil {
+				continue
+			}
+			for _, a := range addrs {
+				n, ok := a.(*net.IPNet)
+				if ok && n.IP.IsGlobalUnicast() && (n.IP.To4() != nil) == v4 {
+					return n.IP.String(), nil
+				}
+			}
+		}
+	}
+	return "", errors.New("no interface has one")
+}
+
+// SSH runs $MARS_SSH with an argument vector; there is no shell on this side.
+func (s *system) SSH(host string, stdin []byte, limit int, command ...string) ([]byte, error) {
+	words := strings.Fields(s.place.SSH)
+	if len(words) == 0 {
+		return nil, errors.New("no ssh program")
+	}
+	cmd := exec.Command(words[0], append(append(words[1:], host), command...)...)
+	var complaint bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(stdin), &complaint
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(out, int64(limit)+1))
+	if len(data) > limit {
+		err = errors.Join(fmt.Errorf("more than %d bytes of output", limit), cmd.Process.Kill())
+	}
+	if waited := cmd.Wait(); err == nil {
+		err = waited
+	}
+	if err != nil {
+		text := strings.TrimSpace(complaint.String())
+		if text == "" {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %s", err, text)
+	}
+	return data, nil
+}

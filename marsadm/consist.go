@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"mars/infra/symtree"
+)
+
+func consistencyCommands() []command {
+	return []command{
+		{name: "invalidate", usage: "RES", group: grpConsist, brief: "give up the local data and sync it anew from the primary", scope: oneOrAll, needs: onResource, phases: []phase{
+			{"check preconditions", checkInvalidate},
+			{"stop old replay", func(j *job) error { j.stopAll(symtree.TodoSync, symtree.TodoAllowReplay); return nil }},
+			{"wait for replay off", invalidate},
+			{"start again", (*job).startAgain},
+		}},
+		{name: "fake-sync", usage: "RES", group: grpConsist, brief: "declare the local data consistent (dangerous)", scope: oneOrAll, needs: onResource, phases: []phase{
+			{"check preconditions", checkFakeSync},
+			{"stop sync", func(j *job) error { j.stopAll(symtree.TodoSync); return nil }},
+			{"wait for sync off", fakeSync},
+			{"start again", (*job).startAgain},
+		}},
+		{name: "set-replay", usage: "RES NUMBER", group: grpConsist, brief: "continue replay at another logfile (for hackers only)", scope: oneOrAll, min: 1, max: 1,
+			needs: onResource | wantSecondary | hidden | hereOnly, phases: one(setReplay)},
+	}
+}
+
+// elsewhere runs the command on the host that --host names, over ssh: only a
+// host itself writes the links about its own state. It reports whether it did.
+func (j *job) elsewhere() (bool, error) {
+	if !j.foreign() {
+		return false, nil
+	}
+	j.dead = true // nothing is left to do here
+	words := append([]string{"marsadm", j.cmd.name, j.res}, j.args...)
+	j.say("running it on host '%s'", j.host)
+	out, err := j.sys.SSH(j.host, nil, maxRequest, words...)
+	if err != nil {
+		return true, dieHint(fmt.Sprintf("run '%s' on host '%s'", strings.Join(words, " "), j.host), "only host '%s' itself can do this, and it could not be reached or refused: %v", j.host, err)
+	}
+	j.say("%s", strings.TrimSpace(string(out)))
+	return true, nil
+}
+
+func checkInvalidate(j *job) error {
+	if done, err := j.elsewhere(); done {
+		return err
+	}
+	if err := j.secondary(); err != nil {
+		return err
+	}
+	p := j.tree.Primary(j.res)
+	if p == "" || !j.tree.IsMember(j.res, p) {
+		return dieHint(fmt.Sprintf("say 'marsadm primary %s' on the host with the right data (with --force in a split brain)", j.res),
+			"cannot invalidate resource '%s': nobody is designated primary, so that there is nothing to sync from", j.res)
+	}
+	_, err := j.awaitSource(p)
+	return err
+}
+
+// stopAll switches off, for the duration of a command.
+func (j *job) stopAll(keys ...string) {
+	for _, key := range keys {
+		j.was[key] = j.todo(key)
+		j.set(symtree.TodoPath(j.res, j.host, key), "0")
+	}
+}
+
+// startAgain puts the switches back to what they were.
+func (j *job) startAgain() error {
+	for _, key := range []string{symtree.TodoAllowReplay, symtree.TodoSync} {
+		if j.was[key] {
+			j.set(symtree.TodoPath(j.res, j.host, key), "1")
+		}
+	}
+	return nil
+}
+
+// awaitStopped waits until marsd has stopped what writes the links that are
+// about to be replaced. If that fails, the switches go back.
+func (j *job) awaitStopped(keys ...string) error {
+	err := j.await(func() (string, error) {
+		for _, key := range keys {
+			if j.sys.Loaded() && j.actual(j.host, key) {
+				return fmt.Sprintf("waiting until '%s' of resource '%s' reaches the value '0'...", key, j.res), nil
+			}
+		}
+		return "", nil
+	})
+	if err == nil {
+		return nil
+	}
+	j.changes, j.orders = nil, nil
+	if err2 := j.startAgain(); err2 != nil {
+		return errors.Join(err, err2)
+	}
+	return errors.Join(err, j.commitNow())
+}
+
+// invalidate makes the member start like one that has just joined (manual
+// 3.2.4): nothing of its own past is left, neither on its disk nor in its
+// version links nor in logs that nobody else has begun.
+func invalidate(j *job) error {
+	if err := j.awaitStopped(symtree.ActualIsSyncing, symtree.ActualIsReplaying); err != nil {
+		return err
+	}
+	p := j.tree.Primary(j.res)
+	if p == "" || p == j.host {
+		return errors.Join(die("the designated primary has changed to '%s' meanwhile", symtree.FormatPrimary(p)), j.startAgain(), j.commitNow())
+	}
+	s, missing, err := j.findSource(p)
+	if err == nil && missing != "" {
+		err = die("%s", missing)
+	}
+	if err != nil {
+		return errors.Join(err, j.startAgain(), j.commitNow())
+	}
+	h, n := j.host, s.at.Number
+	j.set(symtree.SyncStatusPath(j.res, h), "0")
+	j.set(symtree.SyncFromPath(j.res, h), p)
+	if j.tree.Exists(symtree.SyncPosPath(j.res, h)) {
+		j.set(symtree.SyncPosPath(j.res, h), s.at.String())
+	}
+	if s.prev != "" {
+		j.set(symtree.VersionPath(j.res, n-1, h), s.prev)
+	}
+	if s.own != "" {
+		j.set(symtree.VersionPath(j.res, n, h), s.own)
+	}
+	j.set(symtree.ReplayPath(j.res, h), s.at.String())
+	for _, v := range j.tree.Versions(j.res) {
+		copied := v.Number == n && s.own != "" || v.Number == n-1 && s.prev != ""
+		if v.Host == h && !copied {
+			j.order(symtree.VersionPath(j.res, v.Number, h))
+		}
+	}
+	j.orderOwnLogs(true)
+	j.say("resource '%s': the local data is marked as inconsistent; a full sync from host '%s' %s", j.res, p, startsOr(j.was[symtree.TodoSync]))
+	return nil
+}
+
+func startsOr(on bool) string {
+	if on {
+		return "will start"
+	}
+	return "starts as soon as you say resume-sync"
+}
+
+func checkFakeSync(j *job) error {
+	if done, err := j.elsewhere(); done {
+		return err
+	}
+	return j.secondary()
+}
+
+// fakeSync marks the disk as if the sync had finished.
+func fakeSync(j *job) error {
+	if err := j.awaitStopped(symtree.ActualIsSyncing); err != nil {
+		return err
+	}
+	size, _ := j.tree.Size(j.res)
+	j.set(symtree.SyncStatusPath(j.res, j.host), symtree.FormatInt(size))
+	if j.tree.Exists(symtree.SyncPosPath(j.res, j.host)) {
+		if r, ok := j.tree.Replay(j.res, j.host); ok {
+			r.Len = 0
+			j.set(symtree.SyncPosPath(j.res, j.host), r.String())
+		}
+	}
+	j.warn("resource '%s' is now treated as if it were consistent; that it is so is on you", j.res)
+	return nil
+}
+
+// setReplay puts the replay link to the beginning of another log.
+func setReplay(j *job) error {
+	n, err := strconv.Atoi(j.args[0])
+	if err != nil || n < 1 || n > symtree.MaxNumber {
+		return usage("you must supply a numeric logfile number as third argument.")
+	}
+	if j.todo(symtree.TodoAllowReplay) {
+		return dieHint("marsadm pause-replay "+j.res, "cannot execute set-replay: switch 'allow-replay' must have value '0', but actually has value '1'")
+	}
+	if old, ok := j.tree.Replay(j.res, j.host); ok && n > old.Number && !j.opt.force {
+		return die("log %d is behind the present one, %s: what is in between would be lost; you would need --force if you really know what you are doing.", n, old.LogName())
+	}
+	origins := map[string]bool{}
+	origin := ""
+	for _, l := range j.tree.Logs(j.res) {
+		if l.Number == n {
+			origins[l.Origin], origin = true, l.Origin
+		}
+	}
+	for _, v := range j.tree.Versions(j.res) {
+		if link, err := symtree.ParseVersion(v.Value); err == nil && link.Number == n {
+			origins[link.Origin], origin = true, link.Origin
+		}
+	}
+	if p := j.tree.Primary(j.res); origins[p] {
+		origin = p
+	} else if len(origins) != 1 {
+		return die("%d hosts have written a log with number %d: cannot select between them", len(origins), n)
+	}
+	to := symtree.ReplayLink{Number: n, Origin: origin}
+	j.say("creating new replaylink '%s' -> '%s'", symtree.ToUser(symtree.ReplayPath(j.res, j.host)), to)
+	if prev, ok := j.tree.Value(symtree.VersionPath(j.res, n-1, origin)); ok && n > 1 {
+		j.set(symtree.VersionPath(j.res, n-1, j.host), prev)
+	}
+	j.set(symtree.ReplayPath(j.res, j.host), to.String())
+	j.set(symtree.SkipCheckPath(j.res, j.host), strconv.Itoa(n))
+	return nil
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+)
+
+func toolCommands() []command {
+	return []command{
+		{name: "help", usage: "[COMMAND]", group: grpTool, brief: "show this text", max: 1, needs: anyone | inspects, run: func(x *run) error {
+			if len(x.args) > 0 {
+				return showHelpOf(x.sys.Stdout(), x.args[0])
+			}
+			showHelp(x.sys.Stdout())
+			return nil
+		}},
+		{name: "version", group: grpTool, brief: "show the version", needs: anyone | inspects, run: func(x *run) error {
+			x.say("marsadm %s (symlink tree %s)", buildVersion(), treeVersion)
+			return nil
+		}},
+	}
+}
+
+// buildVersion is what the build recorded about the source.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	if info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
+// showHelp lists the commands by group, and the options.
+func showHelp(w io.Writer) {
+	fmt.Fprintf(w, "marsadm [OPTION]... COMMAND [RESOURCE|all] [ARGUMENT]...\n\nOptions stand anywhere. 'force-COMMAND' is 'COMMAND --force'.\n")
+	for _, o := range optionTable() {
+		name := "--" + o.name
+		if o.value != "" {
+			name += "=" + o.value
+		}
+		if o.short != "" {
+			name += ", -" + o.short
+		}
+		fmt.Fprintf(w, "  %-24s %s\n", name, o.brief)
+	}
+	group := ""
+	for _, c := range commandTable() {
+		if c.has(hidden) {
+			continue
+		}
+		if c.group != group {
+			group = c.group
+			fmt.Fprintf(w, "\n%s:\n", group)
+		}
+		fmt.Fprintf(w, "  %-24s %s\n", c.name, c.brief)
+	}
+}
+
+func showHelpOf(w io.Writer, name string) error {
+	c := findCommand(strings.TrimPrefix(name, "force-"))
+	if c == nil {
+		return usage("unknown command '%s'", name)
+	}
+	wait := defaultTimeout
+	if c.timeout != 0 {
+		wait = c.timeout
+	}
+	fmt.Fprintf(w, "marsadm %s %s\n  %s\n  Waits no longer than %v unless --timeout says otherwise.\n", c.name, c.usage, c.brief, wait)
+	return nil
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"errors"
+	"fmt"
+
+	"mars/infra/symtree"
+)
+
+// phase is one step of a command on a resource. What it writes is committed
+// when it has been run for all resources.
+type phase struct {
+	title string
+	run   func(j *job) error
+}
+
+// job is a command on one resource.
+type job struct {
+	*run
+	res  string
+	dead bool // a phase failed: the later ones are left out
+
+	changes []symtree.Change
+	orders  []string // what is to be deleted in the whole cluster
+
+	primary string // remembered between phases: the designated primary
+	was     map[string]bool
+}
+
+func (j *job) set(path, value string) {
+	j.changes = append(j.changes, symtree.Set(path, value, 0))
+}
+func (j *job) mkdir(path string)       { j.changes = append(j.changes, symtree.Mkdir(path)) }
+func (j *job) create(path string)      { j.changes = append(j.changes, symtree.Create(path)) }
+func (j *job) order(targets ...string) { j.orders = append(j.orders, targets...) }
+
+// runPhases runs the phases of a resource command.
+func (x *run) runPhases() error {
+	jobs, err := x.jobs()
+	if err != nil {
+		return err
+	}
+	for i, ph := range x.cmd.phases {
+		if x.opt.verbose {
+			x.say("---------------------------- %s:", ph.title)
+		}
+		if i > 0 {
+			if err := x.reload(); err != nil {
+				return err
+			}
+		}
+		for _, j := range jobs {
+			if j.dead {
+				continue
+			}
+			if x.word == all && (i == 0 || x.opt.verbose) {
+				x.say("--------- resource %s", j.res)
+			}
+			if err := j.runPhase(i, ph); err != nil {
+				if x.word != all {
+					return err
+				}
+				j.setAside(err)
+			}
+		}
+		if err := x.commitJobs(jobs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runPhase runs one phase; before the first one the common preconditions are
+// checked.
+func (j *job) runPhase(i int, ph phase) error {
+	if i == 0 {
+		if err := j.check(); err != nil {
+			return err
+		}
+	}
+	err := ph.run(j)
+	if err != nil {
+		j.changes, j.orders = nil, nil
+	}
+	return err
+}
+
+// setAside reports why one of all resources is left out.
+func (j *job) setAside(err error) {
+	j.dead = true
+	var d *dying
+	if errors.As(err, &d) && d.role {
+		j.say("skipping resource %s: %v", j.res, err)
+		return
+	}
+	j.fail(fmt.Errorf("resource %s: %w", j.res, err))
+	j.failed++
+}
+
+// commitJobs writes what the phase has collected.
+func (x *run) commitJobs(jobs []*job) error {
+	var changes []symtree.Change
+	var orders []string
+	for _, j := range jobs {
+		changes, orders = append(changes, j.changes...), append(orders, j.orders...)
+		j.changes, j.orders = nil, nil
+	}
+	return x.commit(changes, orders)
+}
+
+// commit writes what this job alone has collected, at once.
+func (j *job) commitNow() error { return j.commitJobs([]*job{j}) }
+
+// maxRetries bounds how often a commit is tried against others who write the
+// same links.
+const maxRetries = 20
+
+// commit makes changes with one stamp, in order, then the deletion orders, and
+// tells marsd. Either all of it or, if it is refused, nothing takes effect.
+func (x *run) commit(changes []symtree.Change, orders []string) error {
+	if len(changes)+len(orders) == 0 {
+		return nil
+	}
+	var err error
+	for range maxRetries {
+		if err = x.reload(); err != nil {
+			return err
+		}
+		var batch symtree.Batch
+		batch.Add(changes...)
+		made, err2 := symtree.NewOrder(x.tree, x.sys.Place().Host, orders)
+		if err2 != nil {
+			return err2
+		}
+		batch.Add(made...)
+		stamp := symtree.BatchStamp(x.sys.Wall(), x.tree, x.markers)
+		err = x.store.CommitBatch(&batch, stamp)
+		if errors.Is(err, symtree.ErrStale) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		x.tell(&batch, stamp)
+		x.sys.Trigger(2)
+		return x.reload()
+	}
+	return err
+}
+
+func (x *run) tell(b *symtree.Batch, stamp int64) {
+	if !x.opt.verbose {
+		return
+	}
+	x.say("using lamport timestamp %d.%09d", stamp/1e9, stamp%1e9)
+	for _, c := range b.Changes(stamp) {
+		if c.Op == symtree.OpSet {
+			x.say("created symlink '%s' -> '%s'", symtree.ToUser(c.Path), c.Value)
+		}
+	}
+}

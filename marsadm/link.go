@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"strings"
+
+	"mars/infra/symtree"
+)
+
+func linkCommands() []command {
+	return []command{
+		{name: "set-link", usage: "VALUE PATH [VALUE PATH]...", group: grpLow, brief: "set links below userspace/", min: 2, max: -1, needs: wantTree, run: setLink},
+		{name: "get-link", usage: "PATH...", group: grpLow, brief: "show the values of links", min: 1, max: -1, needs: wantTree | inspects, run: getLink},
+		{name: "delete-file", usage: "PATH...", group: grpLow, brief: "delete links below userspace/ in the whole cluster", min: 1, max: -1, needs: wantTree, run: deleteFile},
+	}
+}
+
+// linkPath checks a path argument of a command that writes.
+func (x *run) linkPath(arg string) (string, error) {
+	rel, err := x.relative(arg)
+	if err != nil {
+		return "", err
+	}
+	n, err := symtree.Parse(rel)
+	if err != nil {
+		return "", usage("your path '%s' can not be used: %v", arg, err)
+	}
+	if n.Kind == symtree.KindUserspace || n.Kind == symtree.KindResUserspace {
+		return rel, nil
+	}
+	if !x.opt.force {
+		return "", dieHint("with --force you may do it all the same; it can destroy everything", "your path '%s' must be inside /mars/userspace/ or /mars/resource-*/userspace/", arg)
+	}
+	x.warn("your path '%s' is not inside /mars/userspace/ or /mars/resource-*/userspace/", arg)
+	return rel, nil
+}
+
+func setLink(x *run) error {
+	var changes []symtree.Change
+	for i := 0; i < len(x.args); i += 2 {
+		if i+1 >= len(x.args) {
+			return usage("you did not supply a symlink destination for source '%s'", x.args[i])
+		}
+		path, err := x.linkPath(x.args[i+1])
+		if err != nil {
+			return err
+		}
+		if err := symtree.CheckValue(x.args[i]); err != nil {
+			return usage("%v", err)
+		}
+		if dir := symtree.Parent(path); dir != "." && !x.tree.Exists(dir) && !strings.Contains(path, "userspace/") {
+			return die("directory '%s' does not exist", symtree.ToUser(dir))
+		}
+		changes = append(changes, symtree.Set(path, x.args[i], 0))
+	}
+	return x.commit(changes, nil)
+}
+
+func getLink(x *run) error {
+	for _, arg := range x.args {
+		rel, err := x.relative(arg)
+		if err != nil {
+			return err
+		}
+		value, ok := x.tree.Value(rel)
+		if !ok {
+			return die("cannot read symlink '%s'", arg)
+		}
+		x.say("%s", value)
+	}
+	return nil
+}
+
+func deleteFile(x *run) error {
+	var orders []string
+	for _, arg := range x.args {
+		path, err := x.linkPath(arg)
+		if err != nil {
+			return err
+		}
+		if err := symtree.CheckTarget(path); err != nil {
+			return die("cannot delete '%s': %v", arg, err)
+		}
+		orders = append(orders, path)
+	}
+	return x.commit(nil, orders)
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"errors"
+	"fmt"
+
+	"mars/infra/symtree"
+)
+
+// The planned handover (manual 1.4.2.1 and 3.2.2). The old primary keeps its
+// role until all of its logs are applied here; whenever a wait fails
+// afterwards, it gets the role back.
+func primaryPhases() []phase {
+	return []phase{
+		{"check preconditions", checkPrimary},
+		{"leave primary state", leavePrimary},
+		{"switch to primary", becomePrimary},
+		{"wait for device", waitPrimary},
+	}
+}
+
+// checkPrimary asks whether this host may become primary, and waits until it
+// has applied all logs of the present one.
+func checkPrimary(j *job) error {
+	t := j.tree
+	j.primary = t.Primary(j.res)
+	if j.primary == j.host {
+		j.say("host '%s' is the designated primary of resource '%s' already", j.host, j.res)
+		return nil
+	}
+	if err := j.checkDisk(); err != nil {
+		return err
+	}
+	if j.opt.force {
+		j.warnForced()
+		return nil
+	}
+	if err := j.attached(); err != nil {
+		return err
+	}
+	if err := j.checkSplit(); err != nil {
+		return err
+	}
+	old := j.present()
+	if old == "" {
+		return nil
+	}
+	for _, s := range []struct{ key, cmd string }{{symtree.TodoConnect, "connect"}, {symtree.TodoAllowReplay, "resume-replay"}} {
+		if !j.todo(s.key) {
+			return dieHint(fmt.Sprintf("marsadm %s %s", s.cmd, j.res), "cannot execute primary on resource %s: switch '%s' must have value '1', but actually has value '0'",
+				j.res, symtree.ToUser(symtree.TodoPath(j.res, j.host, s.key)))
+		}
+	}
+	if err := j.notInUse(old); err != nil {
+		return err
+	}
+	if alive, _ := t.Value(symtree.AlivePath(old)); j.never && (j.actual(old, symtree.ActualIsPrimary) || alive != "0") {
+		return dieHint("give it time: --timeout=SECONDS", "cannot take over from primary '%s' without waiting", old)
+	}
+	err := j.await(func() (string, error) {
+		if err := j.checkSplit(); err != nil {
+			return "", err
+		}
+		return caughtUp(j.tree, j.res, j.host, old), nil
+	})
+	if err == nil {
+		j.say("all preconditions OK for resource '%s'", j.res)
+	}
+	return err
+}
+
+// present is who is primary now: designated, or still actually. Empty for
+// nobody but this host.
+func (j *job) present() string {
+	if p := j.tree.Primary(j.res); p != "" && p != j.host {
+		return p
+	}
+	for _, host := range j.tree.Members(j.res) {
+		if host != j.host && j.actual(host, symtree.ActualIsPrimary) {
+			return host
+		}
+	}
+	return ""
+}
+
+// checkDisk: the local disk must be consistent and in service. This is local
+// state, which not even --force skips: marsd would refuse too.
+func (j *job) checkDisk() error {
+	m := stateOf(j.tree, j.res, j.host)
+	if m.synced < m.size {
+		return dieHint(fmt.Sprintf("wait for the sync: marsadm wait-resource %s is-sync-off; only if the data of the other side does not matter: marsadm fake-sync %s", j.res, j.res),
+			"sync has not yet finished, only %d / %d bytes transferred", m.synced, m.size)
+	}
+	if !m.passed {
+		pos, _ := j.tree.Value(symtree.SyncPosPath(j.res, j.host))
+		return dieHint(fmt.Sprintf("let replay go on: marsadm resume-replay %s", j.res), "sync has finished, but replay has not yet passed its end: %s must reach '%s', found '%s'; the disk is inconsistent",
+			symtree.ToUser(symtree.ReplayPath(j.res, j.host)), pos, m.replay)
+	}
+	if !j.todo(symtree.TodoAttach) {
+		return dieHint(fmt.Sprintf("marsadm up %s", j.res), "cannot execute primary on resource %s: its disk is detached", j.res)
+	}
+	return nil
+}
+
+// checkSplit refuses in a split brain (manual 3.2.2).
+func (j *job) checkSplit() error {
+	hint := fmt.Sprintf("decide for one version (manual 1.4.3): there 'marsadm primary %s --force', on the others 'marsadm invalidate %s'", j.res, j.res)
+	if way, ok := walkFrom(j.tree, j.res, j.host); ok && way.Split != nil {
+		return dieHint(hint, "split brain detected on resource '%s' since log %d at %d: %s", j.res, way.Split.Number, way.Split.Pos, way.Split.Why)
+	}
+	said, _ := j.tree.Value(symtree.ActualPath(j.res, j.host, actualSplit))
+	if reason(said) != "" {
+		return dieHint(hint, "split brain detected on resource '%s': %s", j.res, said)
+	}
+	return nil
+}
+
+// notInUse refuses while the device is open at a primary.
+func (j *job) notInUse(host string) error {
+	n, _ := j.tree.Int(symtree.ActualPath(j.res, host, symtree.ActualOpenCount))
+	if n == 0 {
+		return nil
+	}
+	j.warn("device '/dev/mars/%s' for resource '%s' is %d times in use on primary host '%s'", j.deviceName(), j.res, n, host)
+	return dieHint(fmt.Sprintf("then wait until it is known here: marsadm wait-umount %s", j.res), "first you must umount/close the device (on host '%s')", host)
+}
+
+func (j *job) warnForced() {
+	old := j.present()
+	if old == "" {
+		return
+	}
+	if n, _ := j.tree.Int(symtree.ActualPath(j.res, old, symtree.ActualOpenCount)); n != 0 {
+		j.warn("device '/dev/mars/%s' for resource '%s' is %d times in use on primary host '%s'", j.deviceName(), j.res, n, old)
+	}
+	if missing := caughtUp(j.tree, j.res, j.host, old); missing != "" {
+		j.warn("%s", missing)
+	}
+	j.warn("if host '%s' continues to write, this leads to a SPLIT BRAIN", old)
+}
+
+// leavePrimary asks the old primary to become secondary.
+func leavePrimary(j *job) error {
+	if j.opt.force || j.primary == j.host || j.primary == "" {
+		return nil
+	}
+	// Somebody may have opened it, or another one taken the role, meanwhile.
+	if now := j.tree.Primary(j.res); now != j.primary {
+		return die("designated primary has changed from '%s' to '%s' meanwhile", j.primary, symtree.FormatPrimary(now))
+	}
+	if err := j.notInUse(j.primary); err != nil {
+		return err
+	}
+	j.set(symtree.PrimaryPath(j.res), symtree.None)
+	j.say("designated primary changed from '%s' to '%s'", j.primary, symtree.None)
+	return nil
+}
+
+// becomePrimary waits until the old primary is secondary and all of its logs
+// are applied, then takes the role.
+func becomePrimary(j *job) error {
+	if j.primary == j.host {
+		return nil
+	}
+	if old := j.oldPrimary(); !j.opt.force && old != "" {
+		stamp, _ := j.tree.Stamp(symtree.PrimaryPath(j.res))
+		seen := j.actual(old, symtree.ActualIsPrimary)
+		err := j.await(func() (string, error) {
+			if now := j.tree.Primary(j.res); now != "" {
+				return "", die("designated primary has changed to '%s' meanwhile", now)
+			}
+			if err := j.checkSplit(); err != nil {
+				return "", err
+			}
+			return j.handedOver(old, seen, stamp), nil
+		})
+		if err != nil {
+			return j.handBack(err, symtree.None)
+		}
+	}
+	j.set(symtree.PrimaryPath(j.res), j.host)
+	j.say("designated primary changed from '%s' to '%s'", symtree.FormatPrimary(j.tree.Primary(j.res)), j.host)
+	return nil
+}
+
+// oldPrimary is the host to wait for.
+func (j *job) oldPrimary() string {
+	if j.primary != "" {
+		return j.primary
+	}
+	return j.present()
+}
+
+// handedOver tells what is missing until the old primary has let go. If it was
+// not seen as primary, an old value could be all that is known of it, so that
+// a sign of life is asked for, unless it said that it is down.
+func (j *job) handedOver(old string, seen bool, since int64) string {
+	for _, host := range j.tree.Members(j.res) {
+		if host != j.host && j.actual(host, symtree.ActualIsPrimary) {
+			return fmt.Sprintf("waiting for other primary host (%s) to disappear....", host)
+		}
+	}
+	if alive, ok := j.tree.Value(symtree.AlivePath(old)); !seen && !(ok && alive == "0") && j.lastSign(old) <= since {
+		return fmt.Sprintf("host '%s' has not answered yet", old)
+	}
+	return caughtUp(j.tree, j.res, j.host, old)
+}
+
+// lastSign is the newest stamp of what the host's marsd alone writes.
+func (j *job) lastSign(host string) int64 {
+	newest := int64(0)
+	for _, path := range []string{
+		symtree.TimePath(host), symtree.AlivePath(host), symtree.ActualPath(j.res, host, symtree.ActualIsPrimary),
+		symtree.ActualPath(j.res, host, symtree.ActualOpenCount), symtree.ReplayPath(j.res, host),
+	} {
+		if s, ok := j.tree.Stamp(path); ok {
+			newest = max(newest, s)
+		}
+	}
+	return newest
+}
+
+// handBack gives the role back to the old primary after a failure, if it is
+// still where this command has put it.
+func (j *job) handBack(cause error, left string) error {
+	if j.primary == "" || j.primary == j.host || j.opt.force {
+		return cause
+	}
+	if err := j.reload(); err != nil {
+		return errors.Join(cause, err)
+	}
+	if now, _ := j.tree.Value(symtree.PrimaryPath(j.res)); now != left {
+		return cause
+	}
+	j.changes, j.orders = nil, nil
+	j.set(symtree.PrimaryPath(j.res), j.primary)
+	if err := j.commitNow(); err != nil {
+		return errors.Join(cause, fmt.Errorf("cannot hand the role back to '%s': %w", j.primary, err))
+	}
+	j.warn("resource '%s': the handover has failed; the role was handed back: designated primary is '%s' again", j.res, j.primary)
+	return cause
+}
+
+// waitPrimary waits for the device. With force nobody waits.
+func waitPrimary(j *job) error {
+	if j.opt.force {
+		return nil
+	}
+	if err := j.effect(func() (string, error) {
+		if now := j.tree.Primary(j.res); now != j.host {
+			return "", die("designated primary has changed to '%s' meanwhile", symtree.FormatPrimary(now))
+		}
+		return j.devicePresent()
+	}); err != nil {
+		return j.handBack(err, j.host)
+	}
+	if !j.never {
+		j.say("device '/dev/mars/%s' is present", j.deviceName())
+	}
+	return nil
+}
+
+func secondaryPhases() []phase {
+	return []phase{
+		{"check preconditions", func(j *job) error {
+			n, _ := j.tree.Int(symtree.ActualPath(j.res, j.host, symtree.ActualOpenCount))
+			if n == 0 || j.opt.force || !j.actual(j.host, symtree.ActualIsPrimary) && j.tree.Primary(j.res) != j.host {
+				return nil
+			}
+			return dieHint("umount or close it", "device '/dev/mars/%s' for resource '%s' is %d times in use", j.deviceName(), j.res, n)
+		}},
+		{"leave primary state", func(j *job) error {
+			if j.tree.Primary(j.res) != j.host {
+				j.say("host '%s' is not the designated primary of resource '%s'", j.host, j.res)
+				return nil
+			}
+			j.set(symtree.PrimaryPath(j.res), symtree.None)
+			j.say("designated primary changed from '%s' to '%s'", j.host, symtree.None)
+			return nil
+		}},
+		{"wait for device to disappear", func(j *job) error {
+			if j.opt.force {
+				return nil
+			}
+			if err := j.effect(j.deviceGone); err != nil {
+				return err
+			}
+			return j.effect(func() (string, error) {
+				if j.actual(j.host, symtree.ActualIsPrimary) {
+					return fmt.Sprintf("host '%s' is still actually primary of resource '%s'%s", j.host, j.res, j.because()), nil
+				}
+				return "", nil
+			})
+		}},
+	}
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"mars/infra/symtree"
+)
+
+func resourceCommands() []command {
+	const base = wantTree | wantLoaded
+	return []command{
+		{name: "create-resource", usage: "RES DISK [MARS_NAME] [SIZE]", group: grpResource, brief: "make a new resource of a local disk; this host becomes its primary",
+			scope: newResource, min: 1, max: 3, needs: base | hereOnly, phases: one(createResource)},
+		{name: "join-resource", usage: "RES DISK [MARS_NAME]", group: grpResource, brief: "add a replica on a local disk, whose content is overwritten",
+			scope: newResource, min: 1, max: 2, needs: base | wantExisting | hereOnly, phases: one(joinResource)},
+		{name: "leave-resource", usage: "RES", group: grpResource, brief: "give up the replica of this host (or of --host=NAME)",
+			scope: oneOrAll, needs: base | wantExisting | wantMember, phases: []phase{{"check preconditions", checkLeave}, {"switch state", leaveResource}}},
+		{name: "primary", usage: "RES", group: grpResource, brief: "make this host primary; another one is asked to hand over",
+			scope: oneOrAll, needs: onResource | reallyLoaded, phases: primaryPhases()},
+		{name: "secondary", usage: "RES", group: grpResource, brief: "make this host secondary",
+			scope: oneOrAll, needs: onResource, phases: secondaryPhases()},
+		{name: "resize", usage: "RES [SIZE]", group: grpResource, brief: "enlarge the resource to SIZE, or to its smallest disk",
+			scope: oneOrAll, max: 1, needs: onResource | wantAttached | hereOnly, phases: one(resize)},
+	}
+}
+
+// minSize is a size that nothing sensible is smaller than, bytes.
+const minSize = 65536
+
+const sector = 4096
+
+// diskArgs are the arguments of create-resource and join-resource.
+type diskArgs struct {
+	disk string
+	name string // below /dev/mars
+	size int64  // of the disk, bytes
+	want int64  // size argument, 0: none
+}
+
+// diskArguments checks them, and the disk itself.
+func (j *job) diskArguments() (a diskArgs, err error) {
+	a.disk, a.name = j.args[0], j.res
+	rest := j.args[1:]
+	if len(rest) > 0 && symtree.CheckDevice(rest[0]) == nil {
+		a.name, rest = rest[0], rest[1:]
+	}
+	if len(rest) > 0 {
+		// A size can stand in place of a name, since no name begins with a digit.
+		if c := rest[0]; c == "" || c[0] < '0' || c[0] > '9' {
+			return a, usage("%v", symtree.CheckDevice(c))
+		}
+		if j.cmd.name != "create-resource" || len(rest) > 1 {
+			return a, usage("surplus argument '%s': marsadm %s %s", rest[len(rest)-1], j.cmd.name, j.cmd.usage)
+		}
+		if a.want, err = symtree.ParseSizeArg(rest[0]); err != nil {
+			return a, usage("%v", err)
+		}
+	}
+	if !path.IsAbs(a.disk) || symtree.CheckValue(a.disk) != nil || strings.ContainsAny(a.disk, "\n\r") {
+		return a, usage("disk argument '%s' is not an absolute path", a.disk)
+	}
+	if a.size, err = j.sys.Disk(a.disk); err != nil {
+		return a, dieHint("it must be a block device that nobody else uses: not mounted, not in a RAID or LVM, not in another resource",
+			"cannot open device '%s' for exclusive rw access: %v", a.disk, err)
+	}
+	j.say("block device '%s': determined size = %d bytes", a.disk, a.size)
+	return a, j.checkDeviceName(a.name)
+}
+
+// checkDeviceName: no two resources share a device name on one host.
+func (j *job) checkDeviceName(name string) error {
+	for _, res := range j.tree.Resources() {
+		if res == j.res {
+			continue
+		}
+		if v, ok := j.tree.Value(symtree.DevicePath(res, j.host)); ok && v == name && j.tree.IsMember(res, j.host) {
+			return die("device '/dev/mars/%s' is already present in joined resource '%s'", name, res)
+		}
+	}
+	if j.sys.Device(name) && !j.opt.force {
+		return dieHint("choose another name, or remove it if it is a leftover", "device '%s' exists already", j.sys.Place().DevicePath(name))
+	}
+	for _, host := range j.tree.Members(j.res) {
+		if v, ok := j.tree.Value(symtree.DevicePath(j.res, host)); ok && v != name && host != j.host {
+			j.warn("the device is called '%s' on host '%s', but '%s' here", v, host, name)
+		}
+	}
+	return nil
+}
+
+// createResource makes a resource (manual 3.2.1). The link data-HOST, which is
+// the membership, comes last.
+func createResource(j *job) error {
+	first, err := j.freshNumber()
+	if err != nil {
+		return err
+	}
+	a, err := j.diskArguments()
+	if err != nil {
+		return err
+	}
+	size := a.size &^ (sector - 1)
+	if a.want > a.size {
+		return die("size argument '%d' is larger than device size '%d'", a.want, a.size)
+	}
+	if a.want > 0 {
+		size = a.want
+	}
+	if size != a.size {
+		j.say("reducing size from %d to %d", a.size, size)
+	}
+	if size <= minSize {
+		return die("implausible size %d: it must be larger than %d", size, minSize)
+	}
+	j.say("creating new resource '%s'", j.res)
+	j.say("resource '%s' will appear as local device '/dev/mars/%s'", j.res, a.name)
+	j.memberDirs()
+	j.set(symtree.SizePath(j.res), symtree.FormatInt(size))
+	j.set(symtree.DevicePath(j.res, j.host), a.name)
+	j.switchesOn()
+	j.set(symtree.PrimaryPath(j.res), j.host)
+	j.set(symtree.SyncStatusPath(j.res, j.host), symtree.FormatInt(size))
+	j.create(symtree.LogPath(j.res, first, j.host))
+	j.set(symtree.VersionPath(j.res, first, j.host), symtree.InitialVersion(first, j.host))
+	j.set(symtree.ReplayPath(j.res, j.host), symtree.ReplayLink{Number: first, Origin: j.host}.String())
+	j.set(symtree.DataPath(j.res, j.host), a.disk)
+	if err := j.commitNow(); err != nil {
+		return err
+	}
+	j.say("successfully created resource '%s'", j.res)
+	return nil
+}
+
+// freshNumber refuses a name that is in use, and returns the number of the
+// first logfile: no number of an earlier resource of that name is used again.
+func (j *job) freshNumber() (int, error) {
+	t := j.tree
+	if members := t.Members(j.res); len(members) > 0 {
+		return 0, dieHint("choose another name, or 'marsadm join-resource' it", "resource directory '%s' already exists; hosts '%s' are member of it", j.res, strings.Join(members, ","))
+	}
+	last := 0
+	if n, ok := t.Int(symtree.MaxNrPath(j.res)); ok && n > 0 && n < symtree.MaxNumber {
+		last = int(n)
+	}
+	remains := t.Replays(j.res)
+	for _, v := range t.Versions(j.res) {
+		last = max(last, v.Number)
+		remains = append(remains, v.Host)
+	}
+	for _, l := range t.Logs(j.res) {
+		last = max(last, l.Number)
+		remains = append(remains, l.Origin)
+	}
+	for _, o := range t.Orders() {
+		if n, err := symtree.Parse(o.Target); err == nil && n.Resource == j.res {
+			last = max(last, n.Number)
+		}
+	}
+	if len(remains) > 0 && !j.opt.force {
+		return 0, dieHint("wait until the deletion is finished everywhere; you may override this via --force",
+			"resource '%s' still has remains of its former members, like host '%s'", j.res, remains[0])
+	}
+	return last + 1, nil
+}
+
+// memberDirs are the directories of a member.
+func (j *job) memberDirs() {
+	for _, dir := range []string{
+		symtree.ResUserspaceDir(j.res), symtree.ResDefaultsDir(j.res), symtree.ResHostDefaultsDir(j.res, j.host),
+		symtree.LocalDir(j.res, j.host), symtree.ActualDir(j.res, j.host), symtree.TodoDir(j.res, j.host),
+	} {
+		j.mkdir(dir)
+	}
+}
+
+func (j *job) switchesOn() {
+	for _, key := range []string{symtree.TodoAttach, symtree.TodoConnect, symtree.TodoSync, symtree.TodoAllowReplay} {
+		j.set(symtree.TodoPath(j.res, j.host, key), "1")
+	}
+}
+
+// source is where a replica starts from: a member to copy from, and the
+// position in its logs from which on everything must be applied to a copy of
+// its disk.
+type source struct {
+	host string
+	at   symtree.ReplayLink // position 0
+	prev string             // its version value of the log before; empty for the first
+	own  string             // its version value of the log itself, if there is one
+}
+
+// findSource looks at the member host. What is missing may still arrive.
+func (j *job) findSource(host string) (s source, missing string, err error) {
+	path := symtree.ReplayPath(j.res, host)
+	value, ok := j.tree.Value(path)
+	if !ok {
+		return s, fmt.Sprintf("symlink '%s' has not yet arrived", symtree.ToUser(path)), nil
+	}
+	r, err := symtree.ParseReplay(value)
+	if err != nil {
+		return s, "", die("replay link '%s' is not parsable: %v", symtree.ToUser(path), err)
+	}
+	s = source{host: host, at: symtree.ReplayLink{Number: r.Number, Origin: r.Origin}}
+	s.own, _ = j.tree.Value(symtree.VersionPath(j.res, r.Number, host))
+	if r.Number > 1 {
+		before := symtree.VersionPath(j.res, r.Number-1, host)
+		if s.prev, ok = j.tree.Value(before); !ok {
+			if v, err := symtree.ParseVersion(s.own); err == nil && v.Prev == nil {
+				return s, "", nil // the first log of all, with a higher number
+			}
+			return s, fmt.Sprintf("symlink '%s' has not yet arrived", symtree.ToUser(before)), nil
+		}
+		if _, err := symtree.ParseVersion(s.prev); err != nil {
+			return s, "", die("version link '%s' is not parsable: %v", symtree.ToUser(before), err)
+		}
+	}
+	return s, "", nil
+}
+
+// awaitSource waits for what findSource misses.
+func (j *job) awaitSource(host string) (s source, err error) {
+	err = j.await(func() (missing string, err error) {
+		s, missing, err = j.findSource(host)
+		return missing, err
+	})
+	return s, err
+}
+
+// joinResource makes this host a member (manual 3.2.1).
+func joinResource(j *job) error {
+	t := j.tree
+	if t.IsMember(j.res, j.host) || t.Exists(symtree.ReplayPath(j.res, j.host)) && !j.opt.force {
+		return dieHint("if it shall start over: marsadm invalidate "+j.res, "resource '%s' has been already joined by host '%s'; refusing dangerous operation", j.res, j.host)
+	}
+	size, ok := t.Size(j.res)
+	if !ok {
+		return dieHint("wait until the resource has arrived here completely", "cannot read symlink '%s'", symtree.ToUser(symtree.SizePath(j.res)))
+	}
+	a, err := j.diskArguments()
+	if err != nil {
+		return err
+	}
+	if a.size < size {
+		return die("size of new device is only %d, but should be %d; refusing to join due to bad size", a.size, size)
+	}
+	if a.size > size {
+		j.say("Your physical device has size %d, which is larger than the logical resource size %d.", a.size, size)
+		j.say("This does no harm, but you are wasting some space.")
+	}
+	p, err := j.joinTo()
+	if err != nil {
+		return err
+	}
+	s, err := j.awaitSource(p)
+	if err != nil {
+		return err
+	}
+	j.say("joining to existing resource '%s'", j.res)
+	j.memberDirs()
+	j.set(symtree.DevicePath(j.res, j.host), a.name)
+	j.switchesOn()
+	j.say("creating new replaylink '%s' -> '%s'", symtree.ToUser(symtree.ReplayPath(j.res, j.host)), s.at)
+	if s.prev != "" {
+		j.set(symtree.VersionPath(j.res, s.at.Number-1, j.host), s.prev)
+	}
+	j.set(symtree.SyncStatusPath(j.res, j.host), "0")
+	j.set(symtree.SyncFromPath(j.res, j.host), p)
+	j.set(symtree.ConnectPath(j.res, j.host), p)
+	if !t.Exists(symtree.ConnectPath(j.res, p)) {
+		j.set(symtree.ConnectPath(j.res, p), j.host)
+	}
+	j.set(symtree.ReplayPath(j.res, j.host), s.at.String())
+	j.set(symtree.DataPath(j.res, j.host), a.disk)
+	if err := j.commitNow(); err != nil {
+		return err
+	}
+	j.say("successfully joined resource '%s'", j.res)
+	return nil
+}
+
+// joinTo chooses the member to join to: the designated primary; if there is
+// none, the origin of the newest log that anybody replays.
+func (j *job) joinTo() (string, error) {
+	p := j.tree.Primary(j.res)
+	if p == j.host {
+		return "", die("implausible state: host '%s' is primary of resource '%s', but not a member", j.host, j.res)
+	}
+	if p != "" && j.tree.IsMember(j.res, p) {
+		return p, nil
+	}
+	var newest symtree.ReplayLink
+	for _, host := range j.tree.Members(j.res) {
+		if r, ok := j.tree.Replay(j.res, host); ok && r.Compare(newest) > 0 {
+			newest, p = r, host
+			if j.tree.IsMember(j.res, r.Origin) {
+				p = r.Origin
+			}
+		}
+	}
+	if p == "" || !j.tree.IsMember(j.res, p) {
+		return "", dieHint("make one: marsadm primary "+j.res, "resource '%s' has no primary to join to", j.res)
+	}
+	j.say("using '%s' as primary", p)
+	return p, nil
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"mars/infra/env"
+	"mars/infra/symtree"
+)
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// run is one command under way.
+type run struct {
+	sys  Sys
+	opt  options
+	cmd  *command
+	args []string // behind the command, and behind the resource if it takes one
+	host string   // the host acted for
+	word string   // resource argument as given
+
+	store   *symtree.Store
+	tree    *symtree.Tree
+	markers map[string]int64
+
+	deadline time.Duration // by Sys.Mono
+	forever  bool
+	never    bool
+	failed   int
+}
+
+// dying is why a command is refused or fails, with what to do about it.
+type dying struct {
+	text string
+	hint string
+	role bool // only because the host has the other role: "all" goes on
+}
+
+func (d *dying) Error() string { return d.text }
+
+func die(format string, a ...any) error { return &dying{text: fmt.Sprintf(format, a...)} }
+
+// dieHint is die with advice.
+func dieHint(hint, format string, a ...any) error {
+	return &dying{text: fmt.Sprintf(format, a...), hint: hint}
+}
+
+// Run runs one command line, without the program's name, and returns the exit
+// status. It blocks until the command is done.
+func Run(sys Sys, args []string) int {
+	x := &run{sys: sys}
+	words, opt, err := parseLine(args, sys.Place())
+	if err != nil {
+		return x.fail(err)
+	}
+	x.opt = opt
+	switch {
+	case opt.help:
+		words = []string{"help"}
+	case opt.version:
+		words = []string{"version"}
+	case len(words) == 0:
+		x.fail(usage("command argument is missing"))
+		showHelp(sys.Stderr())
+		return exitUsage
+	}
+	name, forced := strings.CutPrefix(words[0], "force-")
+	x.opt.force = x.opt.force || forced
+	x.cmd = findCommand(name)
+	if x.cmd == nil {
+		return x.fail(usage("unknown command '%s'", name))
+	}
+	if err := x.prepare(words[1:]); err != nil {
+		return x.fail(err)
+	}
+	if x.cmd.run != nil {
+		err = x.cmd.run(x)
+	} else {
+		err = x.runPhases()
+	}
+	if err != nil {
+		return x.fail(err)
+	}
+	if x.failed > 0 {
+		return exitFailed
+	}
+	return exitOK
+}
+
+// fail reports an error and returns the exit status for it.
+func (x *run) fail(err error) int {
+	var u *usageError
+	var d *dying
+	x.errorf("DYING: %v\n", err)
+	switch {
+	case errors.As(err, &u):
+		x.errorf("   HINT: 'marsadm help' lists the commands and options.\n")
+		return exitUsage
+	case errors.As(err, &d) && d.hint != "":
+		x.errorf("   HINT: %s\n", d.hint)
+	case errors.Is(err, env.ErrCrashed):
+	}
+	return exitFailed
+}
+
+// Output goes to the terminal or a pipe; when that is gone there is nobody
+// left to tell.
+func (x *run) say(format string, a ...any)    { fmt.Fprintf(x.sys.Stdout(), format+"\n", a...) }
+func (x *run) errorf(format string, a ...any) { fmt.Fprintf(x.sys.Stderr(), format, a...) }
+func (x *run) warn(format string, a ...any) {
+	x.errorf("WARNING: "+format+"\n", a...)
+}
+
+// prepare checks what all commands have in common, in a fixed order, and
+// reads the tree.
+func (x *run) prepare(words []string) error {
+	c, p := x.cmd, x.sys.Place()
+	if err := x.arguments(words); err != nil {
+		return err
+	}
+	if err := p.Check(); err != nil {
+		return usage("%v", err)
+	}
+	if x.sys.UID() != 0 && !c.has(anyone) {
+		return die("only root may use this tool")
+	}
+	if err := x.actAs(); err != nil {
+		return err
+	}
+	x.startClock()
+	if c.has(wantDir) || c.has(wantTree) {
+		if err := x.open(); err != nil {
+			return err
+		}
+	}
+	if c.has(wantTree) {
+		if err := x.checkTree(); err != nil {
+			return err
+		}
+	}
+	if x.opt.force && !c.has(inspects) {
+		x.warn("Using FORCE option -- hopefully you know what you are doing!")
+	}
+	if c.has(wantLoaded) && !x.sys.Loaded() && (!x.opt.force || c.has(reallyLoaded)) {
+		return dieHint("start it: marsd run (or by your init system)", "cannot execute %s: no marsd is running on this host (no lock on %s)", c.name, p.Lock())
+	}
+	return nil
+}
+
+func (x *run) arguments(words []string) error {
+	c := x.cmd
+	if c.scope != noResource {
+		if len(words) == 0 && c.scope != anyResource {
+			return usage("resource argument is missing: marsadm %s %s", c.name, c.usage)
+		}
+		if len(words) > 0 {
+			x.word, words = words[0], words[1:]
+		}
+	}
+	if len(words) < c.min {
+		return usage("argument is missing: marsadm %s %s", c.name, c.usage)
+	}
+	if c.max >= 0 && len(words) > c.max {
+		return usage("surplus argument '%s': marsadm %s %s", words[c.max], c.name, c.usage)
+	}
+	x.args = words
+	return nil
+}
+
+// actAs finds out which host is acted for. That it is a member is checked with
+// the tree.
+func (x *run) actAs() error {
+	own := x.sys.Place().Host
+	if err := symtree.CheckHost(own); err != nil {
+		return dieHint("set the variable MARS_HOST", "the name of this host can not be used: %v", err)
+	}
+	x.host = own
+	if x.opt.host == "" || x.opt.host == own {
+		return nil
+	}
+	if err := symtree.CheckHost(x.opt.host); err != nil {
+		return usage("--host: %v", err)
+	}
+	if x.cmd.has(hereOnly) {
+		return usage("%s can not be combined with --host", x.cmd.name)
+	}
+	x.host = x.opt.host
+	if !x.cmd.has(inspects) {
+		x.say("ATTENTION: acting as if I were host '%s'", x.host)
+		x.warn("some commands require local knowledge not available here.")
+		x.warn("thus something may fail or go wrong - use this at your risk!")
+	}
+	return nil
+}
+
+// foreign tells whether the command acts for another host than this one.
+func (x *run) foreign() bool { return x.host != x.sys.Place().Host }
+
+// open opens the directory and reads the tree.
+func (x *run) open() error {
+	fs, err := x.sys.FS()
+	if errors.Is(err, env.ErrNotExist) {
+		return dieHint("create and mount it", "The %s directory does not exist.", x.sys.Place().MarsDir)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot open the symlink tree: %w", err)
+	}
+	if x.needsMount() && !x.sys.Mounted() {
+		return dieHint("mount its file system first", "%s is not mounted", x.sys.Place().MarsDir)
+	}
+	x.store = symtree.NewStore(fs, symtree.AdmTempOf(x.sys.PID()))
+	return x.reload()
+}
+
+// needsMount: the directory of the manual must be a file system of its own; a
+// directory that somebody chose may be any.
+func (x *run) needsMount() bool { return x.sys.Place().MarsDir == "/mars" }
+
+// reload reads the tree anew.
+func (x *run) reload() (err error) {
+	x.tree, x.markers, err = x.store.Load()
+	return err
+}
+
+// treeVersion is the format of the tree that this program writes.
+const treeVersion = "0.1"
+
+func (x *run) checkTree() error {
+	if x.tree.UUID() == "" {
+		return dieHint("You need {create,join}-cluster first.", "No valid cluster UUID /mars/uuid found.")
+	}
+	if v, ok := x.tree.Value(symtree.TreePath(x.sys.Place().Host)); ok && v != treeVersion && slices.Max([]string{v, treeVersion}) == v {
+		return dieHint("update marsadm", "marsd uses version %s of the symlink tree, this marsadm knows %s", v, treeVersion)
+	}
+	if x.cmd.has(inspects) && !x.foreign() {
+		return nil
+	}
+	if !x.tree.Exists(symtree.IPPath(x.host)) {
+		return dieHint("run 'marsadm join-cluster' on it first", "host '%s' is not a member of this cluster: /mars/%s does not exist", x.host, symtree.IPPath(x.host))
+	}
+	return nil
+}
+
+// validIP checks an address to be recorded under ips/.
+func validIP(text string) error {
+	if net.ParseIP(text) == nil {
+		return dieHint("give it with --ip=ADDRESS", "'%s' is no IP address", text)
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"fmt"
+	"strings"
+
+	"mars/infra/symtree"
+)
+
+// switchDef is one of the four switches and the words that turn it.
+type switchDef struct {
+	key    string
+	on     string // command
+	off    string
+	effect string // of a switched-off one, for help
+	role   need   // wantSecondary where the manual asks for it
+}
+
+func switchDefs() []switchDef {
+	return []switchDef{
+		{symtree.TodoSync, "resume-sync", "pause-sync", "the initial or incremental sync", 0},
+		{symtree.TodoAllowReplay, "resume-replay", "pause-replay", "applying logfiles", wantSecondary},
+		{symtree.TodoConnect, "connect", "disconnect", "fetching logfiles", wantSecondary},
+		{symtree.TodoConnect, "resume-fetch", "pause-fetch", "fetching logfiles", wantSecondary},
+	}
+}
+
+// switchCommands are all commands that only turn switches (manual 3.2.2).
+// The plain and the -local form ask for the role and for an attached disk; the
+// -global one works for whoever is a member, whatever its role.
+func switchCommands() []command {
+	list := []command{
+		{name: "attach", usage: "RES", group: grpSwitch, brief: "take the local disk into service", scope: oneOrAll, needs: onResource, phases: attachPhases()},
+		{name: "detach", usage: "RES", group: grpSwitch, brief: "release the local disk", scope: oneOrAll, needs: onResource, phases: detachPhases()},
+		{name: "up", usage: "RES", group: grpSwitch, brief: "attach, connect, resume-replay and resume-sync", scope: oneOrAll, needs: onResource, phases: upPhases()},
+		{name: "down", usage: "RES", group: grpSwitch, brief: "pause-sync, disconnect, pause-replay and detach", scope: oneOrAll, needs: onResource, phases: downPhases()},
+	}
+	for _, s := range switchDefs() {
+		for _, turn := range []struct {
+			word string
+			on   bool
+			text string
+		}{{s.on, true, "allow "}, {s.off, false, "stop "}} {
+			for _, form := range []string{"", "-local", "-global"} {
+				c := command{name: turn.word + form, usage: "RES", group: grpSwitch, scope: oneOrAll, needs: onResource | wantAttached | s.role}
+				c.brief = turn.text + s.effect + " here"
+				if form == "-global" {
+					c.needs, c.brief = onResource, turn.text+s.effect+" on all members"
+				}
+				key, on, global, name := s.key, turn.on, form == "-global", turn.word+form
+				c.phases = one(func(j *job) error { return j.turnAll(name, key, on, global) })
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+// turnAll turns one switch, here or on all members.
+func (j *job) turnAll(name, key string, on, global bool) error {
+	if !global {
+		return j.turn(j.host, name, key, on)
+	}
+	for _, host := range j.tree.Members(j.res) {
+		if err := j.turn(host, name, key, on); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turn notes a switch to be written, unless it is on already and shall be.
+func (j *job) turn(host, name, key string, on bool) error {
+	path := symtree.TodoPath(j.res, host, key)
+	old, ok := j.tree.Value(path)
+	if !ok {
+		j.warn("cannot read symlink '%s'; making it", symtree.ToUser(path))
+	}
+	if ok && on && old == "1" {
+		j.say("%s on resource %s is already activated", name, j.res)
+		return nil
+	}
+	j.set(path, symtree.FormatBool(on))
+	j.say("successfully started %s on resource %s", name, j.res)
+	return nil
+}
+
+func attachPhases() []phase {
+	return []phase{
+		{"switch state", func(j *job) error { return j.turn(j.host, "attach", symtree.TodoAttach, true) }},
+		{"wait for effect", waitAttached},
+	}
+}
+
+func upPhases() []phase {
+	return []phase{
+		{"switch state", func(j *job) error {
+			for _, s := range []struct{ name, key string }{
+				{"attach", symtree.TodoAttach}, {"connect", symtree.TodoConnect},
+				{"resume-replay", symtree.TodoAllowReplay}, {"resume-sync", symtree.TodoSync},
+			} {
+				if err := j.turn(j.host, s.name, s.key, true); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"wait for effect", waitAttached},
+	}
+}
+
+// waitAttached waits for marsd to open the disk.
+func waitAttached(j *job) error {
+	return j.effect(func() (string, error) {
+		if j.actual(j.host, symtree.ActualIsAttached) {
+			return "", nil
+		}
+		return fmt.Sprintf("the disk of resource %s on %s is not yet attached%s", j.res, j.host, j.because()), nil
+	})
+}
+
+func downPhases() []phase {
+	return []phase{
+		{"check preconditions", checkDetach},
+		{"switch state", func(j *job) error {
+			for _, s := range []struct{ name, key string }{
+				{"pause-sync", symtree.TodoSync}, {"disconnect", symtree.TodoConnect},
+				{"pause-replay", symtree.TodoAllowReplay}, {"detach", symtree.TodoAttach},
+			} {
+				if err := j.turn(j.host, s.name, s.key, false); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"wait for effect", waitDetached},
+	}
+}
+
+func detachPhases() []phase {
+	return []phase{
+		{"check preconditions", func(j *job) error {
+			if err := checkDetach(j); err != nil || j.opt.force || !j.todo(symtree.TodoAttach) {
+				return err
+			}
+			for _, s := range []struct{ key, pause string }{{symtree.TodoSync, "pause-sync"}, {symtree.TodoAllowReplay, "pause-replay"}} {
+				if j.todo(s.key) {
+					return dieHint(fmt.Sprintf("marsadm %s %s; or marsadm down %s, which does it all", s.pause, j.res, j.res),
+						"cannot execute detach on resource %s: switch '%s' must have value '0', but actually has value '1'", j.res, symtree.ToUser(symtree.TodoPath(j.res, j.host, s.key)))
+				}
+			}
+			return nil
+		}},
+		{"switch state", func(j *job) error { return j.turn(j.host, "detach", symtree.TodoAttach, false) }},
+		{"wait for effect", waitDetached},
+	}
+}
+
+// checkDetach: the disk of a primary stays (manual 3.2.2), and not even force
+// takes it away below an open device. What is detached may be detached again.
+func checkDetach(j *job) error {
+	if n, _ := j.tree.Int(symtree.ActualPath(j.res, j.host, symtree.ActualOpenCount)); n > 0 && j.actual(j.host, symtree.ActualIsPrimary) {
+		return dieHint("umount or close it", "device '/dev/mars/%s' is in use (%d times)", j.deviceName(), n)
+	}
+	if j.opt.force || !j.todo(symtree.TodoAttach) {
+		return nil
+	}
+	return j.secondary()
+}
+
+// waitDetached waits until the disk is closed and the device is gone.
+func waitDetached(j *job) error {
+	err := j.effect(func() (string, error) {
+		for _, key := range []string{symtree.ActualIsAttached, symtree.ActualIsReplaying, symtree.ActualIsSyncing} {
+			if j.actual(j.host, key) {
+				return fmt.Sprintf("resource %s on %s is still %s%s", j.res, j.host, strings.TrimPrefix(key, "is-"), j.because()), nil
+			}
+		}
+		return "", nil
+	})
+	if err != nil {
+		return err
+	}
+	return j.effect(j.deviceGone)
+}
+
+// deviceName is what the host calls the device of this resource.
+func (j *job) deviceName() string {
+	if name, ok := j.tree.Value(symtree.DevicePath(j.res, j.host)); ok && symtree.CheckDevice(name) == nil {
+		return name
+	}
+	return j.res
+}
+
+// deviceThere tells whether the device exists. On another host only what its
+// marsd says can be known.
+func (j *job) deviceThere() bool {
+	if !j.foreign() {
+		return j.sys.Device(j.deviceName())
+	}
+	n, ok := j.tree.Int(symtree.ActualPath(j.res, j.host, "device-"+j.deviceName()))
+	return n != 0 || !ok && j.actual(j.host, symtree.ActualIsPrimary)
+}
+
+func (j *job) deviceGone() (string, error) {
+	if j.deviceThere() {
+		return fmt.Sprintf("device '/dev/mars/%s' has not yet disappeared", j.deviceName()), nil
+	}
+	return "", nil
+}
+
+func (j *job) devicePresent() (string, error) {
+	if !j.deviceThere() {
+		return fmt.Sprintf("device '/dev/mars/%s' not yet present%s", j.deviceName(), j.because()), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"errors"
+	"time"
+)
+
+const (
+	defaultTimeout = 5 * time.Second
+	pollInterval   = 50 * time.Millisecond
+	sayInterval    = time.Second // between messages about what is waited for
+)
+
+const timeoutText = "Timeout reached. You may retry with --timeout=-1 to ensure waiting until progress is possible."
+
+// errTimeout is found by errors.Is in a wait that ran out of time.
+var errTimeout = errors.New("timeout")
+
+// timeoutError is a wait that failed.
+type timeoutError struct{ *dying }
+
+func (e timeoutError) Unwrap() []error { return []error{e.dying, errTimeout} }
+
+// startClock starts the one budget of time that all waits of a command share.
+func (x *run) startClock() {
+	limit := defaultTimeout
+	if x.cmd.timeout != 0 {
+		limit = x.cmd.timeout
+	}
+	if x.opt.timeout != nil {
+		limit = *x.opt.timeout
+	}
+	x.forever, x.never = limit < 0, limit == 0
+	x.deadline = x.sys.Mono() + limit
+}
+
+// condition looks at the tree and says what is still missing; nothing if it
+// holds. An error ends the wait.
+type condition func() (missing string, err error)
+
+// await waits for a precondition. With --timeout=0 it must hold already.
+func (x *run) await(cond condition) error {
+	said, next := "", x.sys.Mono()
+	for {
+		missing, err := cond()
+		if err != nil || missing == "" {
+			return err
+		}
+		if x.never {
+			return dieHint("give it time: --timeout=SECONDS, or -1 to wait for ever", "cannot execute %s: %s", x.cmd.name, missing)
+		}
+		if !x.forever && x.sys.Mono() >= x.deadline {
+			return timeoutError{&dying{text: timeoutText, hint: "still " + missing}}
+		}
+		if now := x.sys.Mono(); missing != said && now >= next {
+			x.say("waiting: %s", missing)
+			said, next = missing, now+sayInterval
+		}
+		if err := x.sys.Sleep(pollInterval); err != nil {
+			return err
+		}
+		if err := x.reload(); err != nil {
+			return err
+		}
+	}
+}
+
+// effect waits for what marsd makes of a change. Nobody waits with --timeout=0,
+// or where no marsd runs.
+func (x *run) effect(cond condition) error {
+	missing, err := cond()
+	if err != nil || missing == "" {
+		return err
+	}
+	switch {
+	case x.never:
+		x.say("not waiting (--timeout=0): %s", missing)
+		return nil
+	case !x.sys.Loaded():
+		x.warn("no marsd is running here: the change takes effect when it is started")
+		return nil
+	}
+	return x.await(cond)
+}

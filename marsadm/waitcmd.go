@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"mars/infra/symtree"
+)
+
+func waitCommands() []command {
+	return []command{
+		{name: "wait-cluster", group: grpWait, brief: "until all hosts of the cluster have sent a message", needs: wantTree | wantLoaded | hereOnly, timeout: 30 * time.Second,
+			run: func(x *run) error { return x.waitPeers(x.tree.Hosts()) }},
+		{name: "wait-connect", usage: "RES", group: grpWait, brief: "the same for the members of a resource", scope: oneOrAll, needs: onResource | hereOnly, timeout: 30 * time.Second,
+			phases: one(func(j *job) error { return j.waitPeers(j.tree.Members(j.res)) })},
+		{name: "wait-resource", usage: "RES [{is-,}{attach,connect,fetch,replay,sync,primary,device}{-on,-off,}]", group: grpWait, brief: "until a condition holds here",
+			scope: oneOrAll, max: 1, needs: onResource, timeout: 60 * time.Second, phases: one(waitResource)},
+		{name: "wait-umount", usage: "RES", group: grpWait, brief: "until the device is closed on all members", scope: oneOrAll, needs: onResource, phases: one(waitUmount)},
+	}
+}
+
+// waitPeers waits until each of the hosts has been heard of since now.
+func (x *run) waitPeers(hosts []string) error {
+	since := map[string]int64{}
+	peers := 0
+	for _, host := range hosts {
+		if host != x.sys.Place().Host {
+			since[host], _ = x.tree.Stamp(symtree.TimePath(host))
+			peers++
+		}
+	}
+	x.sys.Trigger(3)
+	silent := func() []string {
+		var list []string
+		for _, host := range hosts {
+			before, peer := since[host]
+			if now, _ := x.tree.Stamp(symtree.TimePath(host)); peer && now <= before {
+				list = append(list, host)
+			}
+		}
+		return list
+	}
+	err := x.await(func() (string, error) {
+		if s := silent(); len(s) > 0 {
+			return fmt.Sprintf("no message from peer(s): %s", strings.Join(s, " ")), nil
+		}
+		return "", nil
+	})
+	if err == nil {
+		x.say("all %d peer(s) seem to be alive", peers)
+		return nil
+	}
+	dead := silent()
+	x.warn("%d peer(s) seem to be alive, and %d peer(s) seem to be dead / not reachable: %s", peers-len(dead), len(dead), strings.Join(dead, " "))
+	if x.opt.force {
+		return nil
+	}
+	return err
+}
+
+// waitDef is one word of wait-resource. The manual's and the original's words
+// for the same thing are all understood.
+type waitDef struct {
+	words []string
+	actual,
+	todo string // keys
+}
+
+func waitDefs() []waitDef {
+	return []waitDef{
+		{[]string{"attach", "attached"}, symtree.ActualIsAttached, symtree.TodoAttach},
+		{[]string{"replay", "replaying"}, symtree.ActualIsReplaying, symtree.TodoAllowReplay},
+		{[]string{"sync", "syncing"}, symtree.ActualIsSyncing, symtree.TodoSync},
+		{[]string{"connect", "connected", "fetch", "fetching", "copy", "copying"}, symtree.ActualIsCopying, symtree.TodoConnect},
+		{[]string{"primary"}, symtree.ActualIsPrimary, ""},
+		{[]string{"device"}, "", ""},
+	}
+}
+
+// waitResource waits for a condition: is-X what marsd has reached, X what
+// commands have asked for (manual 3.3.2).
+func waitResource(j *job) error {
+	if len(j.args) == 0 {
+		return j.waitPeers(j.tree.Members(j.res))
+	}
+	word, want := strings.CutSuffix(j.args[0], "-off")
+	want = !want
+	if want {
+		word = strings.TrimSuffix(word, "-on")
+	}
+	word, is := strings.CutPrefix(word, "is-")
+	if !is {
+		word, is = strings.CutPrefix(word, "has-")
+	}
+	for _, d := range waitDefs() {
+		for _, w := range d.words {
+			if w == word {
+				return j.await(func() (string, error) {
+					if have := j.reached(d, is); have != want {
+						return fmt.Sprintf("resource '%s' on '%s': waiting for %s%s", j.res, j.host, j.args[0], j.because()), nil
+					}
+					return "", nil
+				})
+			}
+		}
+	}
+	if is {
+		return usage("actual indicator '%s' does not exist", word)
+	}
+	return usage("button '%s' does not exist", word)
+}
+
+func (j *job) reached(d waitDef, is bool) bool {
+	switch {
+	case is && d.actual == "":
+		return j.deviceThere()
+	case is:
+		return j.actual(j.host, d.actual)
+	case d.todo == "": // primary, device: one is asked for with the other
+		return j.tree.Primary(j.res) == j.host
+	}
+	return j.todo(d.todo)
+}
+
+// waitUmount waits until nobody has the device open, as far as is known here
+// (manual 1.4.2.1 needs it on the host that takes over).
+func waitUmount(j *job) error {
+	err := j.await(func() (string, error) {
+		sum := int64(0)
+		for _, host := range j.tree.ActualHosts(j.res) {
+			n, _ := j.tree.Int(symtree.ActualPath(j.res, host, symtree.ActualOpenCount))
+			sum += n
+		}
+		if sum > 0 {
+			return fmt.Sprintf("device for resource '%s' is %d times in use somewhere", j.res, sum), nil
+		}
+		return "", nil
+	})
+	if err == nil {
+		j.say("OK, device for resource '%s' is not in use.", j.res)
+	}
+	return err
+}
