@@ -78,11 +78,9 @@ func future(stamp, now, maxFuture int64) bool {
 // not depend on the order in which entries arrive. What has a stamp too far
 // ahead is refused, and gives way if it stands here already.
 //
-// RefuseOwn is only returned for an entry of this host's own that is newer than
-// what stands here, or that does not stand here: somebody else made it, or an
-// earlier life of this host that has forgotten. The caller should take note of
-// the stamp in its clock and write its own link anew, so that the truth wins
-// on the other hosts too.
+// RefuseOwn is returned for an entry of this host's own that is newer than what
+// stands here, or that does not stand here: somebody else made it, or a life of
+// this host that it has no memory of. See Repair.
 func (c *Context) Decide(path string, old Entry, exists bool, e Entry) Verdict {
 	name, err := Parse(path)
 	switch {
@@ -95,17 +93,15 @@ func (c *Context) Decide(path string, old Entry, exists bool, e Entry) Verdict {
 	case future(e.Stamp, c.Now, c.MaxFuture):
 		return RefuseFuture
 	}
-	wins := !exists || e.Newer(old) || future(old.Stamp, c.Now, c.MaxFuture)
 	switch {
-	case c.Me != "" && name.Owner() == c.Me:
-		if wins {
-			return RefuseOwn
-		}
+	case exists && old.Kind == Link && !e.Newer(old) && !future(old.Stamp, c.Now, c.MaxFuture):
 		return Keep
-	case exists && old.Kind != Link:
-		return RefuseKind
 	case c.blocked(name, path, e.Stamp):
 		return RefuseDeleted
+	case c.Me != "" && name.Owner() == c.Me:
+		return RefuseOwn
+	case exists && old.Kind != Link:
+		return RefuseKind
 	}
 	switch name.Kind {
 	case KindDelete:
@@ -120,10 +116,7 @@ func (c *Context) Decide(path string, old Entry, exists bool, e Entry) Verdict {
 			return RefuseCluster
 		}
 	}
-	if wins {
-		return Take
-	}
-	return Keep
+	return Take
 }
 
 // blocked reports whether path, or the directory that it is part of, was
