@@ -9,7 +9,7 @@ import (
 // Decide is the heart of strategy: what a resource's worker shall do next, and
 // which step its place in the history takes.
 func Decide(f *Facts, s *State) Verdict {
-	v := Verdict{Plan: Plan{Member: f.Member, DiskPath: f.DiskPath, Size: f.Size, DeviceName: f.DeviceName, Serve: f.Member}}
+	v := Verdict{Plan: Plan{Member: f.Member, From: f.Replay.Number, DiskPath: f.DiskPath, Size: f.Size, DeviceName: f.DeviceName, Serve: f.Member}}
 	if !f.Member {
 		v.Why = "this host is not a member"
 		return v
@@ -68,8 +68,11 @@ func decidePrimary(f *Facts, s *State, v *Verdict) {
 		v.Why = fmt.Sprintf("the device is open (%d times); it remains until it is closed", s.OpenCount)
 	}
 	next := history.Log{Number: s.Log.Number + 1, Origin: f.Me}
-	if l, ok := s.Local(next); ok && l.End == 0 {
+	switch l, ok := s.Local(next); {
+	case ok && l.End == 0:
 		v.Plan.Log = next
+	case !ok && (s.LogFailed || f.RotateAt > 0 && s.LogEnd >= f.RotateAt):
+		v.Step = Step{Kind: CreateLog, To: next}
 	}
 }
 
@@ -187,8 +190,11 @@ func becomePrimary(f *Facts, s *State, way *history.Way, v *Verdict, step Step) 
 		v.Why = "replay has not passed the end of the sync yet: this disk is inconsistent and can not become primary"
 		return
 	}
-	if l, ok := s.Local(step.From); ok && step.From.Origin == f.Me && l.End == 0 && step.Pos == 0 {
-		v.Plan.Mode, v.Plan.Device, v.Plan.Log = Primary, true, step.From
+	if l, ok := s.Local(step.From); step.From.Origin == f.Me && l.End == 0 && step.Pos == 0 {
+		if v.Why = fmt.Sprintf("%v is not there", step.From); ok {
+			v.Why = ""
+			v.Plan.Mode, v.Plan.Device, v.Plan.Log = Primary, true, step.From
+		}
 		return
 	}
 	step.Kind, step.To = NewLog, history.Log{Number: step.From.Number + 1, Origin: f.Me}

@@ -1,6 +1,8 @@
 package strategy
 
 import (
+	"slices"
+
 	"mars/infra/history"
 	"mars/infra/symtree"
 )
@@ -18,6 +20,7 @@ type Facts struct {
 	Primary    string // designated primary, "" for none
 	DiskPath   string
 	DeviceName string
+	RotateAt   int64 // bytes; a log this long is rotated, 0: never
 	Todo       Todo
 
 	SyncStatus int64                 // bytes; consistent only from Size on
@@ -83,6 +86,7 @@ type State struct {
 
 	SyncAt                          int64 // durable progress, bytes
 	SyncDone                        bool
+	SyncEnd                         symtree.ReplayLink // where the primary's log was at that moment
 	SyncErr                         string
 	SyncRate, FetchRate, ReplayRate int64 // bytes/s
 }
@@ -108,6 +112,7 @@ func (s *State) Local(l history.Log) (LocalLog, bool) {
 // compares it with what is and takes the next step, again and again.
 type Plan struct {
 	Member   bool
+	From     int // number of the log that the replay link names
 	Attach   bool
 	DiskPath string
 	Size     int64
@@ -123,8 +128,19 @@ type Plan struct {
 	SyncPeer Peer
 
 	Fetch *FetchPlan
-	// Serve makes this worker answer peers.
-	Serve bool
+	// Serve makes this worker answer peers: the other Members.
+	Serve   bool
+	Members []string
+}
+
+func (p *Plan) equal(o *Plan) bool {
+	a, b := *p, *o
+	if !slices.Equal(a.Members, b.Members) || (a.Fetch == nil) != (b.Fetch == nil) || a.Fetch != nil && *a.Fetch != *b.Fetch {
+		return false
+	}
+	return a.Member == b.Member && a.From == b.From && a.Attach == b.Attach && a.DiskPath == b.DiskPath && a.Size == b.Size &&
+		a.Mode == b.Mode && a.Log == b.Log && a.Start == b.Start && a.End == b.End && a.Device == b.Device &&
+		a.DeviceName == b.DeviceName && a.SyncPeer == b.SyncPeer && a.Serve == b.Serve
 }
 
 // FetchPlan says which logfile to copy from whom.
@@ -153,6 +169,7 @@ const (
 	SwitchLog          // From is fully applied: stand at the beginning of To
 	NewLog             // like SwitchLog, and To is created, empty, by us
 	SyncFrom           // (re)start the sync from 0, from the designated primary
+	CreateLog          // create To, empty, for a rotation
 )
 
 // Verdict is a decision together with its reasons, for people.
@@ -161,4 +178,12 @@ type Verdict struct {
 	Step  Step
 	Split *history.Split
 	Why   string // why nothing more is happening; empty while something is
+}
+
+// equal compares everything but the logs.
+func (s *State) equal(o *State) bool {
+	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr &&
+		s.Mode == o.Mode && s.Log == o.Log && s.LogFailed == o.LogFailed && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
+		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog &&
+		s.FetchErr == o.FetchErr && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.SyncErr == o.SyncErr
 }

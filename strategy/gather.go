@@ -1,0 +1,84 @@
+package strategy
+
+import (
+	"mars/infra/history"
+	"mars/infra/symtree"
+)
+
+// gather reads the facts about one resource from the tree.
+func gather(t *symtree.Tree, me, res string, connected func(host string) bool) Facts {
+	f := Facts{
+		Me: me, Resource: res, Member: t.IsMember(res, me), Primary: t.Primary(res),
+		Todo: Todo{
+			Attach:  t.Bool(symtree.TodoPath(res, me, symtree.TodoAttach)),
+			Connect: t.Bool(symtree.TodoPath(res, me, symtree.TodoConnect)),
+			Replay:  t.Bool(symtree.TodoPath(res, me, symtree.TodoAllowReplay)),
+			Sync:    t.Bool(symtree.TodoPath(res, me, symtree.TodoSync)),
+		},
+	}
+	f.Size, _ = t.Size(res)
+	f.DiskPath, _ = t.Value(symtree.DataPath(res, me))
+	f.DeviceName, _ = t.Value(symtree.DevicePath(res, me))
+	if f.DeviceName == "" {
+		f.DeviceName = res
+	}
+	f.SyncStatus, _ = t.Int(symtree.SyncStatusPath(res, me))
+	f.SyncFrom, _ = t.Value(symtree.SyncFromPath(res, me))
+	if v, ok := t.Value(symtree.SyncPosPath(res, me)); ok {
+		f.SyncPos, _ = symtree.ParseReplay(v)
+	}
+	f.Replay, _ = t.Replay(res, me)
+	f.Prev = versionOf(t, res, me, f.Replay.Number-1)
+	gatherClaims(t, &f)
+	gatherPeers(t, &f, connected)
+	return f
+}
+
+// versionOf is a host's version link for a log, empty if there is none.
+func versionOf(t *symtree.Tree, res, host string, number int) string {
+	if number < 1 {
+		return ""
+	}
+	v, _ := t.Value(symtree.VersionPath(res, number, host))
+	return v
+}
+
+// gatherClaims reads the version links of the members as claims. Links of
+// hosts that left say nothing any more.
+func gatherClaims(t *symtree.Tree, f *Facts) {
+	for _, v := range t.Versions(f.Resource) {
+		link, err := symtree.ParseVersion(v.Value)
+		if err != nil || link.Number != v.Number || !t.IsMember(f.Resource, v.Host) {
+			continue
+		}
+		c := history.Claim{
+			Host: v.Host, Log: history.Log{Number: link.Number, Origin: link.Origin}, Len: link.Pos,
+			Head: link.VersionHead.String(),
+		}
+		if link.Prev != nil {
+			c.Prev = link.Prev.String()
+		}
+		if v.Host == f.Me {
+			f.Own = append(f.Own, c)
+		} else {
+			f.Claims = append(f.Claims, c)
+		}
+	}
+}
+
+func gatherPeers(t *symtree.Tree, f *Facts, connected func(string) bool) {
+	for _, h := range t.Hosts() {
+		if h == f.Me {
+			continue
+		}
+		addr, _ := t.Value(symtree.IPPath(h))
+		p := Peer{Host: h, Addr: addr, Connected: connected(h), Member: t.IsMember(f.Resource, h)}
+		if r, ok := t.Replay(f.Resource, h); ok {
+			p.Lognr = r.Number
+		}
+		f.Peers = append(f.Peers, p)
+		if t.Bool(symtree.ActualPath(f.Resource, h, symtree.ActualIsPrimary)) {
+			f.Primaries = append(f.Primaries, h)
+		}
+	}
+}

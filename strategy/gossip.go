@@ -1,0 +1,265 @@
+package strategy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"mars/infra/env"
+	"mars/infra/lamport"
+	"mars/infra/symtree"
+	"mars/infra/wire"
+)
+
+// gossip exchanges the symlink tree with the other hosts. Each host subscribes
+// to the tree of every other one: it gets all of it once, then every change as
+// it happens. What a host learns it passes on, so the tree also reaches hosts
+// that can not talk to each other.
+type gossip struct {
+	n         *Node
+	peers     []*peer       // whom we subscribe to, sorted by host
+	subs      []*subscriber // who subscribes to us
+	listeners []env.Listener
+	flush     env.Task
+}
+
+func (g *gossip) init(n *Node) {
+	g.n = n
+	g.flush.Fn = func() {
+		for _, s := range slices.Clone(g.subs) {
+			s.flush()
+		}
+	}
+}
+
+func (g *gossip) listen() error {
+	for port := env.PortTree; port <= env.PortSync; port++ {
+		l, err := g.n.env.Net().Listen(port, func(c env.Conn) env.ConnHandler { return g.accept(port, c) })
+		if err != nil {
+			return fmt.Errorf("listen for peers (port +%d): %w", port, err)
+		}
+		g.listeners = append(g.listeners, l)
+	}
+	return nil
+}
+
+func (g *gossip) close() {
+	for _, l := range g.listeners {
+		l.Close()
+	}
+	for _, p := range g.peers {
+		p.stop()
+	}
+	for _, s := range slices.Clone(g.subs) {
+		s.conn.Close()
+	}
+	g.peers, g.subs = nil, nil
+}
+
+// hello is our greeting.
+func (n *Node) hello(p wire.Purpose) wire.Hello {
+	return wire.Hello{
+		ProtoMin: wire.ProtoMin, ProtoMax: wire.ProtoMax, ClusterUUID: n.tree.UUID(), Host: n.me,
+		Stamp: lamport.Stamp(n.stamp()), SystemTime: lamport.Stamp(n.env.Wall()), Purpose: p, Version: TreeVersion,
+	}
+}
+
+// greeted checks a peer's greeting.
+func (n *Node) greeted(theirs *wire.Hello, proved string, p wire.Purpose) error {
+	ours := n.hello(p)
+	if _, err := theirs.Accept(&ours, proved); err != nil {
+		return err
+	}
+	if !n.tree.Exists(symtree.IPPath(theirs.Host)) {
+		return &wire.Error{Code: wire.CodeCluster, Text: "host is not in the cluster"}
+	}
+	if !n.cfg.Clock.Meet(theirs.Stamp, theirs.SystemTime, n.reading()) {
+		n.log.Warn("the clocks of this host and a peer are too far apart", "peer", theirs.Host, "theirs", theirs.SystemTime, "ours", n.env.Wall())
+	}
+	return nil
+}
+
+// reconcile keeps one subscription for every other host of the cluster.
+func (g *gossip) reconcile() {
+	hosts := g.n.tree.Hosts()
+	for _, p := range slices.Clone(g.peers) {
+		addr, _ := g.n.tree.Value(symtree.IPPath(p.host))
+		if !slices.Contains(hosts, p.host) || addr != p.addr {
+			p.stop()
+			g.peers = slices.DeleteFunc(g.peers, func(x *peer) bool { return x == p })
+		}
+	}
+	for _, h := range hosts {
+		if h == g.n.me || g.find(h) != nil {
+			continue
+		}
+		addr, _ := g.n.tree.Value(symtree.IPPath(h))
+		p := &peer{g: g, host: h, addr: addr}
+		p.retry = g.n.env.NewTimer(p.dial)
+		g.peers = append(g.peers, p)
+		slices.SortFunc(g.peers, func(a, b *peer) int { return cmpString(a.host, b.host) })
+		p.dial()
+	}
+}
+
+func cmpString(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func (g *gossip) find(host string) *peer {
+	for _, p := range g.peers {
+		if p.host == host {
+			return p
+		}
+	}
+	return nil
+}
+
+func (g *gossip) connected(host string) bool {
+	p := g.find(host)
+	return p != nil && p.synced
+}
+
+// push sends changes on to all subscribers but the one they came from.
+func (g *gossip) push(from string, changes []symtree.Change) {
+	if len(g.subs) == 0 {
+		return
+	}
+	for _, c := range changes {
+		if c.Op != symtree.OpSet {
+			continue // deletions travel as orders, directories with their links
+		}
+		name, err := symtree.Parse(c.Path)
+		if err != nil || !name.Kind.Replicated() {
+			continue
+		}
+		e, ok := g.n.tree.Get(c.Path)
+		if !ok || e.Kind != symtree.Link {
+			continue
+		}
+		l := wire.Link{Path: c.Path, Value: e.Value, Stamp: lamport.Stamp(e.Stamp), Kind: wire.KindLink}
+		for _, s := range g.subs {
+			if s.host != from && s.subscribed {
+				s.add(l)
+			}
+		}
+	}
+	g.n.env.Schedule(&g.flush)
+}
+
+// notifyAll asks every peer to look at its tree and to say that it lives.
+func (g *gossip) notifyAll() {
+	m := wire.Notify{Stamp: lamport.Stamp(g.n.stamp())}
+	for _, p := range g.peers {
+		if p.conn != nil && p.greeted {
+			p.conn.Send(m.Append(nil))
+		}
+	}
+}
+
+// peer is our subscription to another host's tree.
+type peer struct {
+	g       *gossip
+	host    string
+	addr    string
+	conn    env.Conn
+	greeted bool
+	synced  bool // the whole tree has arrived
+	stopped bool
+	backoff time.Duration
+	retry   env.Timer
+	said    bool // that it is unreachable
+}
+
+func (p *peer) dial() {
+	if p.stopped || p.conn != nil {
+		return
+	}
+	p.conn = p.g.n.env.Net().Dial(env.Endpoint{Host: p.host, Addr: p.addr, Port: env.PortTree}, p)
+}
+
+func (p *peer) stop() {
+	p.stopped = true
+	p.retry.Stop()
+	if p.conn != nil {
+		p.conn.Close()
+	}
+}
+
+// Opened implements env.ConnHandler.
+func (p *peer) Opened(c env.Conn) {
+	h := p.g.n.hello(wire.ForTree)
+	c.Send(h.Append(nil))
+	c.Send((&wire.SubscribeTree{}).Append(nil))
+}
+
+// Frame implements env.ConnHandler.
+func (p *peer) Frame(c env.Conn, f []byte) {
+	n := p.g.n
+	var err error
+	switch t := wire.TypeOf(f); {
+	case t == wire.TypeHello:
+		var m wire.Hello
+		if err = m.Decode(f); err == nil {
+			err = n.greeted(&m, c.Peer().Host, wire.ForTree)
+		}
+		p.greeted = err == nil
+	case !p.greeted:
+		err = fmt.Errorf("expected a greeting, found %v", t)
+	case t == wire.TypeTreeLinks:
+		var m wire.TreeLinks
+		if err = m.Decode(f); err == nil {
+			n.merge(p.host, m.Links)
+		}
+	case t == wire.TypeTreeBegin:
+		var m wire.TreeBegin
+		if err = m.Decode(f); err == nil {
+			n.cfg.Clock.Observe(m.Stamp, n.reading())
+		}
+	case t == wire.TypeTreeEnd:
+		p.synced, p.backoff, p.said = true, 0, false
+		n.log.Info("connected", "peer", p.host)
+		n.kick()
+	case t == wire.TypeHeartbeat:
+		var m wire.Heartbeat
+		if err = m.Decode(f); err == nil {
+			n.cfg.Clock.Observe(m.Stamp, n.reading())
+		}
+	case t == wire.TypeError:
+		var m wire.Error
+		if err = m.Decode(f); err == nil {
+			err = &m
+		}
+	}
+	if err != nil {
+		n.log.Warn("a peer's tree can not be used", "peer", p.host, "err", err)
+		c.Close()
+	}
+}
+
+// Drained implements env.ConnHandler.
+func (p *peer) Drained(env.Conn) {}
+
+// Closed implements env.ConnHandler.
+func (p *peer) Closed(_ env.Conn, err error) {
+	was := p.synced
+	p.conn, p.greeted, p.synced = nil, false, false
+	if p.stopped {
+		return
+	}
+	if !p.said {
+		p.said = true
+		p.g.n.log.Warn("no connection", "peer", p.host, "addr", p.addr, "err", err)
+	}
+	p.backoff = min(max(2*p.backoff, 250*time.Millisecond), 5*time.Second)
+	p.retry.Reset(p.backoff)
+	if was {
+		p.g.n.kick()
+	}
+}

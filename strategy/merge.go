@@ -1,0 +1,81 @@
+package strategy
+
+import (
+	"mars/infra/lamport"
+	"mars/infra/symtree"
+	"mars/infra/wire"
+)
+
+// merge takes in links that a peer sent, by the rules of symtree.
+func (n *Node) merge(from string, links []wire.Link) {
+	now := int64(n.cfg.Clock.Now(n.reading()))
+	ctx := symtree.NewContext(n.tree, n.markers, n.me, now, int64(n.cfg.Tunables.MaxLamportFuture()))
+	var take []symtree.Change
+	for _, l := range links {
+		if l.Kind != wire.KindLink {
+			continue
+		}
+		old, exists := n.tree.Get(l.Path)
+		e := symtree.Entry{Kind: symtree.Link, Value: l.Value, Stamp: int64(l.Stamp)}
+		v := ctx.Decide(l.Path, old, exists, e)
+		if v == symtree.RefuseFuture {
+			n.log.Warn("a link is stamped too far in the future and is ignored", "peer", from, "path", l.Path, "stamp", l.Stamp)
+		}
+		if v == symtree.RefuseCluster {
+			n.log.Error("a peer belongs to another cluster", "peer", from, "uuid", l.Value)
+			return
+		}
+		if v != symtree.Take {
+			continue
+		}
+		n.cfg.Clock.Observe(lamport.Stamp(e.Stamp), n.reading())
+		take = append(take, symtree.Set(l.Path, l.Value, e.Stamp))
+	}
+	n.commitFrom(from, take, nil)
+}
+
+// deletions carries out the deletion protocol of todo-global. The parts of a
+// plan are committed one after the other: an acknowledgement must not survive
+// a crash that the deletion did not.
+func (n *Node) deletions() {
+	if n.deleting {
+		return
+	}
+	d := symtree.PlanDeletions(n.tree, n.markers, symtree.PlanContext{
+		Me: n.me, Now: n.stamp(), MaxFuture: int64(n.cfg.Tunables.MaxLamportFuture()), Busy: n.busy,
+	})
+	if d.Empty() {
+		return
+	}
+	n.deleting = true
+	end := func(error) {
+		n.deleting = false
+		n.kick()
+	}
+	n.commit(d.Work, func(err error) {
+		if err != nil {
+			n.delayDeletions()
+			return
+		}
+		n.commit(d.Acks, func(err error) {
+			if err != nil {
+				n.delayDeletions()
+				return
+			}
+			n.commit(d.Drops, end)
+		})
+	})
+}
+
+// delayDeletions tries again with the next periodic round, not at once.
+func (n *Node) delayDeletions() { n.deleting = false }
+
+// busy tells whether a path must stay for now: a logfile that a worker uses.
+func (n *Node) busy(path string) bool {
+	name, err := symtree.Parse(path)
+	if err != nil || name.Kind != symtree.KindLog {
+		return false
+	}
+	r := n.find(name.Resource)
+	return r != nil && r.uses(name.Number, name.Host)
+}

@@ -1,0 +1,278 @@
+package strategy
+
+import (
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"slices"
+	"time"
+
+	"mars/infra/env"
+	"mars/infra/lamport"
+	"mars/infra/symtree"
+	"mars/infra/tunable"
+)
+
+// TreeVersion is the version of the symlink tree's format (the link tree-$host).
+const TreeVersion = "0.1"
+
+// Config is what a node is made of.
+type Config struct {
+	Me string // own host name
+	// Env is strategy's own executor.
+	Env env.Env
+	// Executors carry the resources; a resource lives on one of them. They
+	// may include Env.
+	Executors []env.Env
+	Clock     *lamport.Clock
+	Tunables  *tunable.Set
+	// Fatal is told why the node can not start or go on.
+	Fatal func(error)
+	// Ready is called once, when the tree is read and peers can connect.
+	Ready func()
+}
+
+// Node is strategy for one host. It lives on its executor.
+type Node struct {
+	cfg     Config
+	env     env.Env
+	log     *slog.Logger
+	me      string
+	store   *symtree.Store
+	tree    *symtree.Tree
+	markers map[string]int64
+	started bool
+
+	pipe   pipeline
+	watch  env.Watcher
+	round  env.Task
+	beat   env.Timer
+	slow   env.Timer
+	gossip gossip
+
+	resources []*resource // sorted by name
+	deleting  bool        // a plan of deletions is being committed
+	stopping  bool
+	stopped   func()
+}
+
+// New makes a node; Start brings it to life.
+func New(cfg Config) *Node {
+	n := &Node{cfg: cfg, env: cfg.Env, log: cfg.Env.Log(), me: cfg.Me, tree: symtree.New(), markers: map[string]int64{}}
+	n.store = symtree.NewStore(cfg.Env.FS(), symtree.DaemonTemp)
+	n.pipe.n = n
+	n.round.Fn = n.reconcile
+	n.beat = n.env.NewTimer(n.heartbeat)
+	n.slow = n.env.NewTimer(n.periodic)
+	n.gossip.init(n)
+	return n
+}
+
+// reading is both clocks of this host, now.
+func (n *Node) reading() lamport.Reading {
+	return lamport.Reading{System: lamport.Stamp(n.env.Wall()), Mono: int64(n.env.Mono())}
+}
+
+// stamp is a new Lamport stamp.
+func (n *Node) stamp() int64 { return int64(n.cfg.Clock.Now(n.reading())) }
+
+// Start reads the tree, then listens, connects and reconciles. Called on the
+// node's executor.
+func (n *Node) Start() {
+	var (
+		tree    *symtree.Tree
+		markers map[string]int64
+		err     error
+	)
+	n.env.Offload(func() { tree, markers, err = n.store.Load() }, func() {
+		switch {
+		case err != nil:
+			n.cfg.Fatal(fmt.Errorf("read the symlink tree: %w", err))
+			return
+		case tree.UUID() == "":
+			n.cfg.Fatal(fmt.Errorf("there is no cluster here (no link uuid): say marsadm create-cluster or join-cluster first"))
+			return
+		}
+		n.tree, n.markers = tree, markers
+		n.restoreClock()
+		n.begin()
+	})
+}
+
+// restoreClock feeds the clock with the stamps of the tree: the own ones are
+// believed, the others are looked at.
+func (n *Node) restoreClock() {
+	var own int64
+	items := n.tree.Items()
+	for _, it := range items {
+		if name, err := symtree.Parse(it.Path); err == nil && it.Kind == symtree.Link && name.Owner() == n.me {
+			own = max(own, it.Stamp)
+		}
+	}
+	n.cfg.Clock.Restore(lamport.Stamp(own))
+	for _, it := range items {
+		if it.Kind == symtree.Link {
+			n.cfg.Clock.Observe(lamport.Stamp(it.Stamp), n.reading())
+		}
+	}
+}
+
+func (n *Node) begin() {
+	n.watch = n.env.Watch(n.dirChanged)
+	n.watchAll()
+	n.started = true
+	n.commit(n.changesFor(map[string]string{
+		symtree.TreePath(n.me): TreeVersion, symtree.EmergencyPath(n.me): "0",
+	}), nil)
+	if err := n.gossip.listen(); err != nil {
+		n.cfg.Fatal(err)
+		return
+	}
+	n.heartbeat()
+	n.periodic()
+	n.kick()
+	n.log.Info("started", "host", n.me, "cluster", n.tree.UUID(), "resources", len(n.tree.Resources()))
+	if n.cfg.Ready != nil {
+		n.cfg.Ready()
+	}
+}
+
+func (n *Node) watchAll() {
+	n.watch.Add(".")
+	for _, it := range n.tree.Items() {
+		if it.Kind == symtree.Dir {
+			n.watch.Add(it.Path)
+		}
+	}
+}
+
+// kick asks for a round of reconciliation at the end of the turn.
+func (n *Node) kick() {
+	if n.started {
+		n.env.Schedule(&n.round)
+	}
+}
+
+// heartbeat renews the links by which others see that this host lives.
+func (n *Node) heartbeat() {
+	n.touchAlive()
+	every := max(n.cfg.Tunables.PropagateInterval(), time.Second)
+	if !n.stopping {
+		n.beat.Reset(every)
+	}
+}
+
+// touchAlive rewrites alive-$me and time-$me with a new stamp.
+func (n *Node) touchAlive() {
+	alive := "1"
+	if n.stopping {
+		alive = "0"
+	}
+	t := n.stamp()
+	n.commit([]symtree.Change{
+		symtree.Set(symtree.AlivePath(n.me), alive, t),
+		symtree.Set(symtree.TimePath(n.me), lamport.Stamp(t).Format(), t),
+	}, nil)
+}
+
+// periodic looks at everything again, in case a notice was lost.
+func (n *Node) periodic() {
+	for _, dir := range n.dirs() {
+		n.pipe.dirty(dir)
+	}
+	n.kick()
+	if !n.stopping {
+		n.slow.Reset(time.Minute)
+	}
+}
+
+func (n *Node) dirs() []string {
+	list := []string{"."}
+	for _, it := range n.tree.Items() {
+		if it.Kind == symtree.Dir {
+			list = append(list, it.Path)
+		}
+	}
+	return list
+}
+
+// dirChanged is told by the watcher.
+func (n *Node) dirChanged(dir string) { n.pipe.dirty(dir) }
+
+// Trigger is the manual's /proc/sys/mars/trigger: look at everything now and,
+// from level 2 on, ask all peers to do the same.
+func (n *Node) Trigger(level int) {
+	if !n.started {
+		return
+	}
+	for _, dir := range n.dirs() {
+		n.pipe.dirty(dir)
+	}
+	if level > 1 {
+		n.gossip.notifyAll()
+	}
+	n.kick()
+}
+
+// Stop ends everything in order: devices are closed, buffers written back,
+// positions durable; then done is called. Devices that are still open after
+// grace are taken away.
+func (n *Node) Stop(grace time.Duration, done func()) {
+	n.stopping, n.stopped = true, done
+	if !n.started {
+		done()
+		return
+	}
+	n.touchAlive()
+	n.env.NewTimer(func() {
+		for _, r := range n.resources {
+			r.force()
+		}
+	}).Reset(grace)
+	n.kick()
+}
+
+// checkStopped ends a stop when all workers rest and all is committed.
+func (n *Node) checkStopped() {
+	if !n.stopping || n.stopped == nil || !n.pipe.idle() {
+		return
+	}
+	for _, r := range n.resources {
+		if !r.atRest() {
+			return
+		}
+	}
+	done := n.stopped
+	n.stopped = nil
+	n.started = false
+	n.gossip.close()
+	n.watch.Close()
+	n.beat.Stop()
+	n.slow.Stop()
+	done()
+}
+
+// executor picks the executor of a resource, always the same one.
+func (n *Node) executor(res string) env.Env {
+	h := fnv.New32a()
+	h.Write([]byte(res))
+	return n.cfg.Executors[int(h.Sum32())%len(n.cfg.Executors)]
+}
+
+// changesFor makes changes of link values with one new stamp, in order of
+// their paths, leaving out those that have the value already.
+func (n *Node) changesFor(values map[string]string) []symtree.Change {
+	paths := make([]string, 0, len(values))
+	for p := range values { // order does not matter: sorted below
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	var list []symtree.Change
+	t := n.stamp()
+	for _, p := range paths {
+		if old, ok := n.tree.Value(p); !ok || old != values[p] {
+			list = append(list, symtree.Set(p, values[p], t))
+		}
+	}
+	return list
+}

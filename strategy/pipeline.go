@@ -1,0 +1,196 @@
+package strategy
+
+import (
+	"slices"
+
+	"mars/infra/lamport"
+	"mars/infra/symtree"
+)
+
+// pipeline runs everything that touches the tree on disk, one job after the
+// other, off the executor: commits (all that are waiting as one) and rescans
+// of directories that changed. The tree in memory follows the disk, never the
+// other way round: what is in memory is durable.
+type pipeline struct {
+	n       *Node
+	running bool
+	commits []commitJob
+	dirs    []string // to be read again
+}
+
+type commitJob struct {
+	changes []symtree.Change
+	from    string // the peer that it came from, "" for our own
+	done    func(error)
+}
+
+// commit makes changes durable, then visible; done may be nil.
+func (n *Node) commit(changes []symtree.Change, done func(error)) {
+	n.commitFrom("", changes, done)
+}
+
+func (n *Node) commitFrom(peer string, changes []symtree.Change, done func(error)) {
+	if len(changes) == 0 {
+		if done != nil {
+			n.env.Post(func() { done(nil) })
+		}
+		return
+	}
+	n.pipe.commits = append(n.pipe.commits, commitJob{changes, peer, done})
+	n.pipe.run()
+}
+
+func (p *pipeline) dirty(dir string) {
+	if !slices.Contains(p.dirs, dir) {
+		p.dirs = append(p.dirs, dir)
+	}
+	p.run()
+}
+
+func (p *pipeline) idle() bool { return !p.running && len(p.commits) == 0 }
+
+func (p *pipeline) run() {
+	switch {
+	case p.running:
+	case len(p.commits) > 0:
+		p.running = true
+		p.runCommits()
+	case len(p.dirs) > 0 && p.n.started:
+		p.running = true
+		p.runRescan()
+	}
+}
+
+// runCommits writes all waiting jobs as one.
+func (p *pipeline) runCommits() {
+	jobs := p.commits
+	p.commits = nil
+	var all []symtree.Change
+	for _, j := range jobs {
+		all = append(all, j.changes...)
+	}
+	var (
+		skipped []symtree.Change
+		err     error
+	)
+	p.n.env.Offload(func() { skipped, err = p.n.store.Commit(all) }, func() {
+		p.running = false
+		if err != nil {
+			p.n.log.Error("can not write the symlink tree", "err", err)
+		}
+		for _, c := range skipped {
+			p.dirty(symtree.Parent(c.Path)) // somebody else was faster
+		}
+		for _, j := range jobs {
+			if err == nil {
+				p.n.applied(j.from, without(j.changes, skipped))
+			}
+			if j.done != nil {
+				j.done(err)
+			}
+		}
+		p.run()
+		p.n.checkStopped()
+	})
+}
+
+// without returns the changes that were made.
+func without(changes, skipped []symtree.Change) []symtree.Change {
+	if len(skipped) == 0 {
+		return changes
+	}
+	return slices.DeleteFunc(slices.Clone(changes), func(c symtree.Change) bool { return slices.Contains(skipped, c) })
+}
+
+// runRescan reads the changed directories and takes in what is new there.
+func (p *pipeline) runRescan() {
+	dirs := p.dirs
+	p.dirs = nil
+	found := make([]*symtree.Tree, len(dirs))
+	errs := make([]error, len(dirs))
+	p.n.env.Offload(func() {
+		for i, d := range dirs {
+			found[i], _, errs[i] = p.n.store.Rescan(d)
+		}
+	}, func() {
+		p.running = false
+		for i, d := range dirs {
+			if errs[i] != nil {
+				p.n.log.Error("can not read a directory of the symlink tree", "dir", d, "err", errs[i])
+				continue
+			}
+			p.n.rescanned(d, found[i])
+		}
+		p.run()
+		p.n.checkStopped()
+	})
+}
+
+// rescanned compares a directory as it is with what we knew and takes the
+// differences as changes made on this host, by marsadm.
+func (n *Node) rescanned(dir string, found *symtree.Tree) {
+	var diff []symtree.Change
+	now := map[string]bool{}
+	for _, it := range found.List(dir) {
+		now[it.Path] = true
+		old, had := n.tree.Get(it.Path)
+		switch {
+		case it.Kind == symtree.Dir:
+			if !had {
+				n.tree.Set(it.Path, it.Entry)
+				n.watch.Add(it.Path)
+				n.pipe.dirty(it.Path)
+			}
+		case !had || old != it.Entry:
+			n.tree.Set(it.Path, it.Entry)
+			if it.Kind == symtree.Link {
+				n.cfg.Clock.ObserveOwn(lamport.Stamp(it.Stamp), n.reading())
+				diff = append(diff, symtree.Set(it.Path, it.Value, it.Stamp))
+			} else {
+				diff = append(diff, symtree.Create(it.Path))
+			}
+		}
+	}
+	for _, it := range n.tree.List(dir) {
+		if !now[it.Path] {
+			n.forget(it)
+			diff = append(diff, symtree.Remove(it.Path))
+		}
+	}
+	if len(diff) > 0 {
+		n.gossip.push("", diff)
+		n.kick()
+	}
+}
+
+// forget takes an entry that is gone out of the tree, with all below it.
+func (n *Node) forget(it symtree.Item) {
+	if it.Kind == symtree.Dir {
+		for _, below := range n.tree.List(it.Path) {
+			n.forget(below)
+		}
+	}
+	n.tree.Delete(it.Path)
+}
+
+// applied makes committed changes visible: in memory, to peers, to decisions.
+func (n *Node) applied(peer string, changes []symtree.Change) {
+	before := n.tree.Len()
+	symtree.Apply(n.tree, n.markers, changes)
+	if n.tree.Len() != before {
+		n.watchNew(changes)
+	}
+	n.gossip.push(peer, changes)
+	n.kick()
+}
+
+func (n *Node) watchNew(changes []symtree.Change) {
+	for _, c := range changes {
+		switch c.Op {
+		case symtree.OpMkdir:
+			n.watch.Add(c.Path)
+		case symtree.OpSet, symtree.OpCreate:
+			n.watch.Add(symtree.Parent(c.Path))
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package strategy
+
+import (
+	"mars/infra/history"
+	"mars/infra/symtree"
+)
+
+// publish writes the links that tell a position: the replay link and the
+// version links. What they say is durable on the disk and in the log already.
+func (r *resource) publish(p position) {
+	n := r.n
+	log := history.Log{Number: p.Number, Origin: p.Origin}
+	list := r.positionChanges(log, p)
+	if len(list) == 0 {
+		r.acknowledge(p)
+		return
+	}
+	r.publishing++
+	n.commit(list, func(err error) {
+		r.publishing--
+		if err == nil {
+			r.acknowledge(p)
+		}
+		n.kick()
+	})
+}
+
+func (r *resource) acknowledge(p position) {
+	serial := p.Serial
+	r.wenv.Post(func() {
+		if l := r.w.logger; l != nil {
+			l.PositionDurable(serial)
+		}
+	})
+}
+
+// positionChanges are the changes of links for a position.
+func (r *resource) positionChanges(log history.Log, p position) []symtree.Change {
+	n := r.n
+	values := map[string]string{
+		symtree.ReplayPath(r.name, n.me): symtree.ReplayLink{Number: p.Number, Origin: p.Origin, Pos: p.Min, Len: max(p.Max-p.Min, 0)}.String(),
+	}
+	length := p.LogPos
+	if p.replay {
+		length = p.Min
+	}
+	prev := versionOf(n.tree, r.name, n.me, p.Number-1)
+	value := history.Value(log, length, prev)
+	values[symtree.VersionPath(r.name, p.Number, n.me)] = value
+	if p.Cur.Number == p.Number+1 {
+		values[symtree.VersionPath(r.name, p.Cur.Number, n.me)] = history.Value(p.Cur, p.CurEnd, value)
+	}
+	return n.changesFor(values)
+}
+
+// publishActual writes what is going on here into the links actual-$me/*, by
+// which marsadm and other hosts see it.
+func (r *resource) publishActual(f *Facts, v *Verdict) {
+	if r.busyAct || !f.Member && !r.n.tree.Exists(symtree.ActualDir(r.name, r.n.me)) {
+		return
+	}
+	s := &r.state
+	split, why := symtree.None, v.Why
+	if why == "" {
+		why = symtree.None
+	}
+	if v.Split != nil {
+		split = "log " + symtree.FormatInt(int64(v.Split.Number)) + " at " + symtree.FormatInt(v.Split.Pos) + ": " + v.Split.Why
+	}
+	act := func(key string) string { return symtree.ActualPath(r.name, r.n.me, key) }
+	values := map[string]string{
+		act(symtree.ActualIsAttached):  symtree.FormatBool(s.Attached),
+		act(symtree.ActualIsPrimary):   symtree.FormatBool(s.Mode == Primary),
+		act(symtree.ActualIsReplaying): symtree.FormatBool(s.Mode == Replaying),
+		act(symtree.ActualIsSyncing):   symtree.FormatBool(s.Mode == Syncing),
+		act(symtree.ActualIsCopying):   symtree.FormatBool(s.Fetching),
+		act(symtree.ActualOpenCount):   symtree.FormatInt(int64(s.OpenCount)),
+		act(symtree.ActualSyncRate):    symtree.FormatInt(s.SyncRate >> 10),
+		act(symtree.ActualFileRate):    symtree.FormatInt(s.FetchRate >> 10),
+		act(symtree.ActualReplayRate):  symtree.FormatInt(s.ReplayRate >> 10),
+		act("device-" + f.DeviceName):  symtree.FormatBool(s.DeviceOn && s.Mode == Primary),
+		act("split-brain"):             split,
+		act("why"):                     why,
+	}
+	if s.Attached {
+		values[symtree.ActSizePath(r.name, r.n.me)] = symtree.FormatInt(s.DiskSize)
+	}
+	if s.Mode == Syncing && s.SyncAt > f.SyncStatus {
+		values[symtree.SyncStatusPath(r.name, r.n.me)] = symtree.FormatInt(min(s.SyncAt, f.Size-1))
+	}
+	list := r.n.changesFor(values)
+	if len(list) == 0 {
+		return
+	}
+	r.busyAct = true
+	r.n.commit(list, func(error) { r.busyAct = false })
+}

@@ -1,0 +1,254 @@
+package strategy
+
+import (
+	"slices"
+	"strings"
+
+	"mars/infra/env"
+	"mars/infra/history"
+	"mars/infra/symtree"
+	"mars/infra/wire"
+)
+
+// resource is strategy's side of one resource: its worker, what the worker
+// said last, and what is being committed for it.
+type resource struct {
+	n      *Node
+	name   string
+	w      *worker
+	wenv   env.Env
+	state  State
+	sent   Plan
+	plan   bool // sent is valid
+	forced bool
+
+	stepping   bool // a step is being committed
+	publishing int  // publications being committed
+	busyAct    bool // actual-* links are being committed
+	why        string
+}
+
+// find returns the resource of that name, or nil.
+func (n *Node) find(name string) *resource {
+	i, ok := slices.BinarySearchFunc(n.resources, name, func(r *resource, s string) int { return strings.Compare(r.name, s) })
+	if !ok {
+		return nil
+	}
+	return n.resources[i]
+}
+
+func (n *Node) resource(name string) *resource {
+	if r := n.find(name); r != nil {
+		return r
+	}
+	r := &resource{n: n, name: name, wenv: n.executor(name)}
+	post := n.env.Post
+	r.w = newWorker(workerConfig{
+		env: r.wenv, me: n.me, res: name, cluster: n.tree.UUID(), clock: n.cfg.Clock, tunables: n.cfg.Tunables,
+		report:  func(s State) { post(func() { r.reported(s) }) },
+		publish: func(p position) { post(func() { r.publish(p) }) },
+	})
+	n.resources = append(n.resources, r)
+	slices.SortFunc(n.resources, func(a, b *resource) int { return strings.Compare(a.name, b.name) })
+	return r
+}
+
+// reconcile is one round: peers, deletions, every resource.
+func (n *Node) reconcile() {
+	if !n.started {
+		return
+	}
+	n.gossip.reconcile()
+	n.deletions()
+	for _, name := range n.tree.Resources() {
+		if n.tree.IsMember(name, n.me) {
+			n.resource(name)
+		}
+	}
+	for _, r := range n.resources {
+		r.reconcile()
+	}
+	n.checkStopped()
+}
+
+// reconcile decides for one resource, unless something that the decision rests
+// on is still on its way to the disk.
+func (r *resource) reconcile() {
+	if r.stepping || r.publishing > 0 {
+		return
+	}
+	n := r.n
+	f := gather(n.tree, n.me, r.name, n.gossip.connected)
+	f.Stopping = n.stopping
+	f.RotateAt = n.cfg.Tunables.LogrotAutoBytes()
+	r.syncLogs()
+	v := Decide(&f, &r.state)
+	v.Plan.Members = n.tree.Members(r.name)
+	if !r.plan || !v.Plan.equal(&r.sent) || r.forced {
+		r.sent, r.plan = v.Plan, true
+		p, force := v.Plan, r.forced
+		r.wenv.Post(func() { r.w.setPlan(p, force) })
+	}
+	if r.why != v.Why {
+		r.why = v.Why
+		n.log.Info("resource", "resource", r.name, "state", v.Plan.Mode, "why", v.Why)
+	}
+	r.publishActual(&f, &v)
+	r.finishSync(&f)
+	r.step(&f, v.Step)
+}
+
+// syncLogs tells the worker of logs that marsadm created or that were deleted.
+func (r *resource) syncLogs() {
+	if !r.state.Scanned {
+		return
+	}
+	files := r.n.tree.Logs(r.name)
+	for _, l := range files {
+		id := history.Log{Number: l.Number, Origin: l.Origin}
+		if _, known := r.state.Local(id); !known && l.Size == 0 && l.Origin == r.n.me {
+			r.wenv.Post(func() { r.w.addLog(id) })
+		}
+	}
+	for _, known := range r.state.Logs {
+		gone := !slices.ContainsFunc(files, func(l symtree.Log) bool { return l.Number == known.Number && l.Origin == known.Origin })
+		if gone && known.Number < r.state.Log.Number {
+			id := known.Log
+			r.wenv.Post(func() { r.w.dropLog(id) })
+		}
+	}
+}
+
+// uses tells whether a logfile is in use here, or will be.
+func (r *resource) uses(number int, origin string) bool {
+	l := history.Log{Number: number, Origin: origin}
+	return r.state.Mode != Idle && r.state.Log == l || r.state.Fetching && r.state.FetchLog == l
+}
+
+func (r *resource) reported(s State) {
+	r.state = s
+	r.n.kick()
+}
+
+// force takes the device away even if it is open: the daemon ends.
+func (r *resource) force() {
+	r.forced = true
+	r.state.OpenCount = 0
+	r.n.kick()
+}
+
+// atRest tells whether the worker holds nothing any more.
+func (r *resource) atRest() bool {
+	return !r.stepping && r.publishing == 0 && r.state.Mode == Idle && !r.state.Attached && !r.state.DeviceOn && !r.state.Fetching
+}
+
+// step commits a step of the resource's place in the history.
+func (r *resource) step(f *Facts, s Step) {
+	n := r.n
+	var list []symtree.Change
+	t := n.stamp()
+	switch s.Kind {
+	case NoStep:
+		return
+	case CreateLog:
+		list = append(list, symtree.Create(symtree.LogPath(r.name, s.To.Number, s.To.Origin)))
+	case SyncFrom:
+		list = append(list, symtree.Set(symtree.SyncFromPath(r.name, n.me), f.Primary, t),
+			symtree.Set(symtree.SyncStatusPath(r.name, n.me), "0", t))
+	case NewLog, SwitchLog:
+		if s.Kind == NewLog {
+			if _, have := r.state.Local(s.To); !have {
+				list = append(list, symtree.Create(symtree.LogPath(r.name, s.To.Number, s.To.Origin)))
+			}
+		}
+		old := history.Value(s.From, s.Pos, s.Prev)
+		list = append(list,
+			symtree.Set(symtree.VersionPath(r.name, s.From.Number, n.me), old, t),
+			symtree.Set(symtree.VersionPath(r.name, s.To.Number, n.me), history.Value(s.To, 0, old), t),
+			symtree.Set(symtree.ReplayPath(r.name, n.me), symtree.ReplayLink{Number: s.To.Number, Origin: s.To.Origin}.String(), t))
+	}
+	n.log.Info("step", "resource", r.name, "kind", s.Kind, "from", s.From, "pos", s.Pos, "to", s.To)
+	r.stepping = true
+	n.commit(list, func(err error) {
+		r.stepping = false
+		if err == nil && (s.Kind == NewLog || s.Kind == CreateLog) {
+			to := s.To
+			r.wenv.Post(func() { r.w.addLog(to) })
+		}
+		n.kick()
+	})
+}
+
+// finishSync writes that the sync is finished: first the position that replay
+// has to pass, durably, then the status.
+func (r *resource) finishSync(f *Facts) {
+	s := &r.state
+	if s.Mode != Syncing || !s.SyncDone || f.SyncStatus >= f.Size || r.stepping {
+		return
+	}
+	n := r.n
+	r.stepping = true
+	n.commit([]symtree.Change{symtree.Set(symtree.SyncPosPath(r.name, n.me), s.SyncEnd.String(), n.stamp())}, func(err error) {
+		if err != nil {
+			r.stepping = false
+			n.kick()
+			return
+		}
+		n.commit([]symtree.Change{symtree.Set(symtree.SyncStatusPath(r.name, n.me), symtree.FormatInt(f.Size), n.stamp())}, func(error) {
+			r.stepping = false
+			n.kick()
+		})
+	})
+}
+
+// handOver gives a connection to the worker of the resource it asks for.
+func (n *Node) handOver(c env.Conn, h *wire.Hello, first []byte) {
+	res := requested(first)
+	r := n.find(res)
+	if err := wire.May(c.Peer().Host, wire.TypeOf(first), res, n.tree.IsMember); err != nil || r == nil {
+		n.log.Warn("refused a request", "peer", c.Peer().Host, "resource", res, "err", err)
+		c.Send((&wire.Error{Code: wire.CodeNotMember}).Append(nil))
+		c.Close()
+		return
+	}
+	frame := slices.Clone(first)
+	hello := *h
+	hold := &parked{}
+	c.Move(r.wenv, hold)
+	r.wenv.Post(func() { r.w.serve(c, &hello, frame) })
+}
+
+// parked is the handler of a connection on its way to a worker.
+type parked struct{}
+
+func (*parked) Opened(env.Conn)        {}
+func (*parked) Frame(env.Conn, []byte) {}
+func (*parked) Drained(env.Conn)       {}
+func (*parked) Closed(env.Conn, error) {}
+
+// requested is the resource that a first request names.
+func requested(f []byte) string {
+	switch wire.TypeOf(f) {
+	case wire.TypeFetchLog:
+		var m wire.FetchLog
+		if m.Decode(f) == nil {
+			return m.Resource
+		}
+	case wire.TypeReadBlocks:
+		var m wire.ReadBlocks
+		if m.Decode(f) == nil {
+			return m.Resource
+		}
+	case wire.TypeDigest:
+		var m wire.Digest
+		if m.Decode(f) == nil {
+			return m.Resource
+		}
+	case wire.TypeSyncInfo:
+		var m wire.SyncInfo
+		if m.Decode(f) == nil {
+			return m.Resource
+		}
+	}
+	return ""
+}

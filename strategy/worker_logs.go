@@ -1,0 +1,208 @@
+package strategy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mars/infra/env"
+	"mars/infra/history"
+	"mars/infra/symtree"
+	"mars/infra/translog"
+)
+
+// The table of local logs: how much of each is sound and durable here. It is
+// made by scanning the files once, before anything else reads them, and grows
+// with what is appended and fetched. Everything that asks for the end of a log
+// (replay, fetch, peers) asks this table, never the size of a file.
+
+func (w *worker) logPath(l history.Log) string { return symtree.LogPath(w.res, l.Number, l.Origin) }
+
+func sortLogs(list []LocalLog) {
+	slices.SortFunc(list, func(a, b LocalLog) int {
+		if a.Number != b.Number {
+			return a.Number - b.Number
+		}
+		return strings.Compare(a.Origin, b.Origin)
+	})
+}
+
+// stepScan verifies the local logs, once.
+func (w *worker) stepScan() {
+	if w.scanned || w.scanning || !w.want.Member {
+		return
+	}
+	w.scanning = true
+	var found []LocalLog
+	var err error
+	from := w.want.From
+	w.env.Offload(func() { found, err = scanLogs(w.env.FS(), w.res, from) }, func() {
+		w.scanning = false
+		if err != nil {
+			w.env.Log().Error("scan the logfiles", "resource", w.res, "err", err)
+			w.retry.Reset(2 * time.Second)
+			return
+		}
+		for _, l := range found {
+			if l.Damage != "" {
+				w.env.Log().Error("a logfile is damaged", "resource", w.res, "log", l.Log, "sound", l.End, "damage", l.Damage)
+			}
+		}
+		w.logs, w.scanned = found, true
+		w.kick()
+	})
+}
+
+// scanLogs verifies all logs of a resource from number from on, cuts what is
+// torn, durably, and lists what there is. Earlier logs are applied already;
+// they are taken as they are, for other members to fetch.
+func scanLogs(fs env.FS, res string, from int) ([]LocalLog, error) {
+	dir := symtree.ResourceDir(res)
+	entries, err := fs.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var list []LocalLog
+	for _, e := range entries {
+		number, origin, ok := symtree.ParseLogName(e.Name)
+		if !ok || e.Kind != env.KindFile {
+			continue
+		}
+		l := LocalLog{Log: history.Log{Number: number, Origin: origin}, End: e.Size}
+		if number >= from {
+			if err := verifyLog(fs, dir+"/"+e.Name, res, &l, e.Size); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, l)
+	}
+	sortLogs(list)
+	return list, nil
+}
+
+type logReader struct {
+	fs   env.FS
+	name string
+}
+
+func (r logReader) ReadAt(p []byte, off int64) (int, error) { return r.fs.ReadAt(r.name, p, off) }
+
+// verifyLog finds the end of the sound part of a log. What is behind a torn
+// tail never was durable and is cut off; damage stays as it is, for people.
+func verifyLog(fs env.FS, name, res string, l *LocalLog, size int64) error {
+	sum, err := translog.ScanAll(logReader{fs, name}, size, translog.Options{}, nil)
+	l.End = sum.End
+	if sum.Bad != nil && sum.Verdict == translog.VerdictDamage {
+		l.Damage = sum.Bad.Error()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if id := sum.Identity; sum.Records+sum.Fillers > 0 && (id.Resource != res || id.Number != l.Number || id.Origin != l.Origin) {
+		l.End, l.Damage = 0, fmt.Sprintf("it is %s of resource %q", id.Name(), id.Resource)
+		return nil
+	}
+	if sum.End < size {
+		if err := fs.Truncate(name, sum.End); err != nil {
+			return err
+		}
+	}
+	return fs.SyncFile(name)
+}
+
+// addLog enters a new, empty log.
+func (w *worker) addLog(l history.Log) {
+	if !w.scanned || w.find(l) != nil {
+		return
+	}
+	w.logs = append(w.logs, LocalLog{Log: l})
+	sortLogs(w.logs)
+	w.kick()
+}
+
+// dropLog forgets a log whose file was deleted.
+func (w *worker) dropLog(l history.Log) {
+	w.logs = slices.DeleteFunc(w.logs, func(x LocalLog) bool { return x.Log == l })
+	w.kick()
+}
+
+func (w *worker) find(l history.Log) *LocalLog {
+	for i := range w.logs {
+		if w.logs[i].Log == l {
+			return &w.logs[i]
+		}
+	}
+	return nil
+}
+
+// grow notes that a log is durable up to end, and wakes who waits for that.
+func (w *worker) grow(l history.Log, end int64) {
+	x := w.find(l)
+	if x == nil {
+		w.logs = append(w.logs, LocalLog{Log: l})
+		sortLogs(w.logs)
+		x = w.find(l)
+	}
+	if end <= x.End {
+		return
+	}
+	x.End = end
+	w.wake(l)
+	if w.mode != Primary {
+		w.kick()
+	}
+}
+
+// closed notes that a log of our own will not grow any more.
+func (w *worker) closed(l history.Log) { w.wake(l) }
+
+// logWaiter is a peer that waits for more of a log.
+type logWaiter struct {
+	log    history.Log
+	beyond int64
+	fn     func()
+}
+
+func (w *worker) wake(l history.Log) {
+	x := w.find(l)
+	var ready []*logWaiter
+	w.waiters = slices.DeleteFunc(w.waiters, func(y *logWaiter) bool {
+		if y.log != l || x != nil && x.End <= y.beyond && !w.final(l) {
+			return false
+		}
+		ready = append(ready, y)
+		return true
+	})
+	for _, y := range ready {
+		y.fn()
+	}
+}
+
+// final tells whether a log will not grow any more as far as this host knows.
+func (w *worker) final(l history.Log) bool {
+	for i := range w.logs {
+		if w.logs[i].Number > l.Number && w.logs[i].Origin == w.me && l.Origin == w.me && w.log != l {
+			return true
+		}
+	}
+	return false
+}
+
+// End implements server.Logs.
+func (w *worker) End(number int, origin string) (end int64, final, ok bool) {
+	l := history.Log{Number: number, Origin: origin}
+	x := w.find(l)
+	if x == nil || !w.scanned {
+		return 0, false, false
+	}
+	return x.End, w.final(l), true
+}
+
+// Wait implements server.Logs.
+func (w *worker) Wait(number int, origin string, beyond int64, fn func()) (cancel func()) {
+	y := &logWaiter{history.Log{Number: number, Origin: origin}, beyond, fn}
+	w.waiters = append(w.waiters, y)
+	return func() { w.waiters = slices.DeleteFunc(w.waiters, func(x *logWaiter) bool { return x == y }) }
+}
