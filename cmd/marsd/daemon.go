@@ -222,11 +222,21 @@ func (d *daemon) buildSys() error {
 func (d *daemon) serve(signals <-chan os.Signal) error {
 	exec := d.node.Executor(0)
 	exec.Post(d.strat.Start)
+	return d.await(signals, func(done func()) {
+		exec.Post(func() { d.strat.Stop(d.opt.Grace, done) })
+	})
+}
+
+// await waits until a signal has ended everything in order, which is asked for
+// by stop, or until something goes wrong.
+func (d *daemon) await(signals <-chan os.Signal, stop func(done func())) error {
 	var stopped chan struct{} // not nil while stopping
 	for {
 		select {
 		case <-d.ready:
-			d.sayReady()
+			if stopped == nil {
+				d.sayReady()
+			}
 		case err := <-d.fatal:
 			return fmt.Errorf("cannot go on: %w", err)
 		case sig := <-signals:
@@ -237,7 +247,7 @@ func (d *daemon) serve(signals <-chan os.Signal) error {
 			d.tell("STOPPING=1", "STATUS=stopping")
 			done := make(chan struct{})
 			stopped = done
-			exec.Post(func() { d.strat.Stop(d.opt.Grace, func() { close(done) }) })
+			stop(func() { close(done) })
 		case <-stopped:
 			d.log.Info("stopped")
 			return nil

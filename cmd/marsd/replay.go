@@ -107,6 +107,14 @@ func (r *recovery) replayLog() (next history.Log, err error) {
 		prev = ""
 	}
 	claims, own := r.claims()
+	// What this host has claimed of the log itself counts as much as others'
+	// word: somebody may have gone on without the rest of it. What it has
+	// claimed of its next log does not: the file tells where this one ends.
+	for _, c := range own {
+		if c.Log == cur {
+			claims = append(claims, c)
+		}
+	}
 	way := history.Walk(history.Point{Log: cur, Pos: at.Pos, Prev: prev}, claims, own)
 	seg := way.Segments[0]
 	log := logReader{r.fs, symtree.LogPath(r.res, cur.Number, cur.Origin)}
@@ -131,10 +139,31 @@ func (r *recovery) replayLog() (next history.Log, err error) {
 	if bad != nil {
 		return next, fmt.Errorf("%v is damaged behind %d: %w", cur, end, bad)
 	}
+	if err := r.lookBehind(&way, log, cur, end, info.Size); err != nil {
+		return next, err
+	}
 	if way.Split != nil {
 		r.say("split brain, nothing behind it is applied: %s", way.Split.Why)
+		return next, nil
 	}
 	return r.following(way, cur, end), nil
+}
+
+// lookBehind finds writes in a log of this host behind the point from which
+// somebody went on without them: the version link may not have told of them
+// before a crash.
+func (r *recovery) lookBehind(way *history.Way, log logReader, cur history.Log, end, size int64) error {
+	if way.Split != nil || len(way.Segments) < 2 || way.Segments[0].End != end || cur.Origin != r.host || size <= end {
+		return nil
+	}
+	sum, err := translog.ScanAll(log, size, translog.Options{}, nil)
+	if err != nil && sum.Verdict != translog.VerdictDamage {
+		return err
+	}
+	if sum.End > end {
+		way.Split = &history.Split{Number: cur.Number, Pos: end, Why: fmt.Sprintf("%v follows %v at %d, but here it goes on to %d", way.Segments[1].Log, cur, end, sum.End)}
+	}
+	return nil
 }
 
 // apply replays from the position of at to limit, or to where the log's sound
@@ -205,10 +234,11 @@ func (r *recovery) ownVersion(number int) (symtree.VersionLink, bool) {
 }
 
 // settle publishes that the disk is exactly at end. A version link that knows
-// of more is left alone: it speaks of the log, not of the disk.
+// of more is left alone: it speaks of the log, not of the disk. So is that of
+// an empty log, which may be the one that create-resource made.
 func (r *recovery) settle(cur history.Log, end int64, prev string) error {
 	value := history.Value(cur, end, prev)
-	if v, ok := r.ownVersion(cur.Number); ok && v.Origin == cur.Origin && v.Pos >= end {
+	if v, ok := r.ownVersion(cur.Number); ok && v.Origin == cur.Origin && (v.Pos > end || end == 0) {
 		value = ""
 	}
 	return r.publish(symtree.ReplayLink{Number: cur.Number, Origin: cur.Origin, Pos: end}, value)
@@ -217,10 +247,11 @@ func (r *recovery) settle(cur history.Log, end int64, prev string) error {
 // enter puts the replay link to the beginning of the next log.
 func (r *recovery) enter(next history.Log) error {
 	prev, _ := r.tree.Value(symtree.VersionPath(r.res, next.Number-1, r.host))
-	value := history.Value(next, 0, prev)
+	known := int64(0) // the log's length, as far as its version link tells
 	if v, ok := r.ownVersion(next.Number); ok && v.Origin == next.Origin {
-		value = ""
+		known = v.Pos
 	}
+	value := history.Value(next, known, prev)
 	return r.publish(symtree.ReplayLink{Number: next.Number, Origin: next.Origin}, value)
 }
 
@@ -255,7 +286,7 @@ func (r *recovery) following(way history.Way, cur history.Log, end int64) histor
 		return way.Segments[1].Log
 	}
 	own := history.Log{Number: cur.Number + 1, Origin: r.host}
-	if way.Split == nil && cur.Origin == r.host && r.tree.Exists(symtree.LogPath(r.res, own.Number, own.Origin)) {
+	if way.Segments[0].End == history.Open && cur.Origin == r.host && r.tree.Exists(symtree.LogPath(r.res, own.Number, own.Origin)) {
 		return own
 	}
 	return history.Log{}

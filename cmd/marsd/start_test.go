@@ -260,3 +260,43 @@ func TestVersionAndHelp(t *testing.T) {
 		}
 	}
 }
+
+// TestAwait: ready, stop in order, a second signal, a fatal error.
+func TestAwait(t *testing.T) {
+	boom := errors.New("boom")
+	for _, c := range []struct {
+		name    string
+		signals int
+		answers bool // strategy stops when it is asked to
+		fatal   error
+		words   []string
+	}{
+		{"in order", 1, true, nil, nil},
+		{"second signal", 2, false, nil, []string{"while stopping", "at once"}},
+		{"fatal", 0, false, boom, []string{"cannot go on", "boom"}},
+		{"fatal while stopping", 1, false, boom, []string{"boom"}},
+	} {
+		var j journal
+		d := &daemon{opt: &options{}, stderr: &j, log: j.logger(), tun: tunable.New(), ready: make(chan struct{}, 1), fatal: make(chan error, 1)}
+		signals := make(chan os.Signal, 2)
+		if c.fatal != nil && c.signals == 0 {
+			d.fatal <- c.fatal
+		}
+		for range c.signals {
+			signals <- os.Interrupt
+		}
+		stops := 0
+		err := d.await(signals, func(done func()) {
+			stops++
+			if c.answers {
+				done()
+			} else if c.fatal != nil {
+				d.fatal <- c.fatal
+			}
+		})
+		t.Run(c.name, func(t *testing.T) { wantError(t, err, c.words...) })
+		if want := min(c.signals, 1); stops != want {
+			t.Errorf("%s: asked to stop %d times, want %d", c.name, stops, want)
+		}
+	}
+}
