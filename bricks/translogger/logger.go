@@ -70,8 +70,10 @@ type Logger struct {
 	pub publisher
 	rp  *replay // nil in log mode
 
-	starting  *logFile // what StartLog was given
-	startRp   *ReplayParams
+	starting    *logFile // what StartLog was given
+	startRp     *ReplayParams
+	startBypass bool
+
 	stopping  bool
 	abandoned bool // forced off: nothing is waited for but what is in flight
 	reads     int  // readOps in flight
@@ -167,7 +169,7 @@ func (l *Logger) Switch(on bool) {
 }
 
 func (l *Logger) switchOn() {
-	if l.starting == nil && l.startRp == nil || l.Input(InputDisk).Peer() == nil {
+	if l.starting == nil && l.startRp == nil && !l.startBypass || l.Input(InputDisk).Peer() == nil {
 		l.env.Log().Warn("trans_logger has nothing to do", "brick", l.String())
 		return
 	}
@@ -181,9 +183,9 @@ func (l *Logger) switchOn() {
 	if l.startRp != nil {
 		l.beginReplay(*l.startRp)
 	} else {
-		l.cur = l.starting
+		l.cur, l.bypass = l.starting, l.startBypass
 	}
-	l.starting, l.startRp = nil, nil
+	l.starting, l.startRp, l.startBypass = nil, nil, false
 	l.SetOn(true)
 	l.kick()
 }

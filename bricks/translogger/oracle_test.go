@@ -12,11 +12,15 @@ import (
 // oracle journals what a test writes, piece by piece (a piece is what goes into
 // one record), and says what a disk may look like.
 type oracle struct {
-	size   int64
-	pieces []piece
-	now    []uint32 // by sector: what a reader must see, when nothing is in flight
-	must   int      // so many pieces have to survive a power cut
-	next   uint32
+	size    int64
+	pieces  []piece
+	now     []uint32         // by sector: what a reader must see, when nothing is in flight
+	gen     []uint32         // by sector: how often it was written
+	must    int              // so many pieces have to survive a power cut
+	flushed map[int64]uint32 // sectors whose write was answered after a flush or with FUA
+	zeroed  map[int64]bool   // sectors that were zeroed at some time
+	waits   map[int64]uint32 // answered, not flushed
+	next    uint32
 }
 
 // piece is one record: id 0 means zeroes.
@@ -26,7 +30,7 @@ type piece struct {
 }
 
 func newOracle(size int64) *oracle {
-	return &oracle{size: size, now: make([]uint32, size/sectorSize)}
+	return &oracle{flushed: map[int64]uint32{}, zeroed: map[int64]bool{}, waits: map[int64]uint32{}, size: size, now: make([]uint32, size/sectorSize), gen: make([]uint32, size/sectorSize)}
 }
 
 // sectorOf fills a sector with what id stands for, at a place.
@@ -53,6 +57,7 @@ func (o *oracle) submit(m *block.Mref) int {
 			sectorOf(data[:sectorSize], id, s)
 			data = data[sectorSize:]
 			o.now[s] = id
+			o.gen[s]++
 		}
 		for pos, end := m.Pos, m.Pos+m.Len; pos < end; {
 			n := min(pageSize-pos%pageSize, end-pos)
@@ -63,6 +68,8 @@ func (o *oracle) submit(m *block.Mref) int {
 	}
 	for s := m.Pos / sectorSize; s < (m.Pos+m.Len)/sectorSize; s++ {
 		o.now[s] = 0
+		o.gen[s]++
+		o.zeroed[s] = true
 	}
 	o.pieces = append(o.pieces, piece{m.Pos, m.Len, 0})
 	return len(o.pieces)
@@ -70,6 +77,24 @@ func (o *oracle) submit(m *block.Mref) int {
 
 // answered notes that pieces up to n must survive.
 func (o *oracle) answered(n int) { o.must = max(o.must, n) }
+
+// done notes the answer of a write of data, and flushed that of a flush: what
+// had been answered before it was started is durable.
+func (o *oracle) done(m *block.Mref, id uint32) {
+	for s := m.Pos / sectorSize; s < (m.Pos+m.Len)/sectorSize; s++ {
+		if m.FUA {
+			o.flushed[s] = max(o.flushed[s], id)
+		} else {
+			o.waits[s] = max(o.waits[s], id)
+		}
+	}
+}
+
+func (o *oracle) flushedAll(was map[int64]uint32) {
+	for s, id := range was {
+		o.flushed[s] = max(o.flushed[s], id)
+	}
+}
 
 // read returns all of a disk.
 func readAll(r io.ReaderAt, size int64) ([]byte, error) {

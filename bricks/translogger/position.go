@@ -10,17 +10,18 @@ import (
 // publisher moves positions out: first a flush of the disk that covers the
 // writes below Min, then the call to strategy, which writes the links.
 type publisher struct {
-	l      *Logger
-	timer  env.Timer
-	flush  sub
-	cover  uint64 // writes that the flush in flight covers
-	busy   bool   // a flush is in flight
-	want   Info   // what it is for
-	final  bool   // it is the last of the old log
-	last   Info   // published last
-	lastAt time.Duration
-	serial uint64
-	told   bool // last is valid
+	l       *Logger
+	timer   env.Timer
+	flush   sub
+	cover   uint64 // writes that the flush in flight covers
+	busy    bool   // a flush is in flight
+	want    Info   // what it is for
+	final   bool   // it is the last of the old log
+	last    Info   // published last
+	lastAt  time.Duration
+	serial  uint64 // of last
+	durable uint64 // of the newest that is acknowledged
+	told    bool   // last is valid
 }
 
 func (p *publisher) init(l *Logger) {
@@ -32,6 +33,7 @@ func (p *publisher) init(l *Logger) {
 
 func (p *publisher) reset() {
 	p.last, p.told, p.busy, p.final = Info{}, false, false, false
+	p.durable = p.serial
 	p.lastAt = p.l.env.Mono() - p.l.tune.Publish
 }
 

@@ -109,6 +109,7 @@ func (g *logFile) prepDone(op block.Op, err error) {
 	switch {
 	case op == block.Flush && err != nil:
 		g.failed = err
+		g.tries = maxCutTries - 1 // nor can a cut be made durable
 	case op == block.Flush:
 		p.flushed = p.at
 	case err != nil:

@@ -90,7 +90,7 @@ func (ld *load) next() {
 func (ld *load) after() {
 	ld.slots--
 	ld.r.w.In(time.Duration(ld.r.w.Intn(300))*time.Microsecond, func() {
-		for ld.slots < ld.depth && ld.left > 0 && ld.r.n.Up() {
+		for ld.slots < ld.depth && ld.left > 0 && !ld.stop && ld.r.n.Up() {
 			ld.next()
 		}
 	})
@@ -105,12 +105,13 @@ func (ld *load) write(op block.Op, pos, n int64, fua bool) {
 func (ld *load) read(pos, n int64) {
 	r := ld.r
 	was := append([]uint32(nil), r.or.now[pos/sectorSize:(pos+n)/sectorSize]...)
+	gen := append([]uint32(nil), r.or.gen[pos/sectorSize:(pos+n)/sectorSize]...)
 	held := r.lg.held.head != nil
 	r.do(block.Read, pos, n, false, func(m *block.Mref, err error) {
 		want := make([]byte, sectorSize)
 		for i, id := range was {
 			s := pos/sectorSize + int64(i)
-			if r.or.now[s] != id || held || err != nil {
+			if r.or.gen[s] != gen[i] || held || err != nil {
 				continue
 			}
 			sectorOf(want, id, s)

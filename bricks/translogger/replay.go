@@ -103,7 +103,7 @@ func (l *Logger) StartReplay(p ReplayParams) error {
 		return l.wrap("start replay: log is not connected, input", p.Input, ErrState)
 	}
 	if !at {
-		l.startRp, l.starting = &p, nil
+		l.startRp, l.starting, l.startBypass = &p, nil, false
 		return nil
 	}
 	l.rp.release()
@@ -156,9 +156,14 @@ func (l *Logger) SetReplayEnd(end int64) error {
 	return nil
 }
 
-// PositionDurable acknowledges a publication of a replay: its links are
-// durable now. Anything but the newest one is ignored.
+// PositionDurable acknowledges a publication, and all before it: the links are
+// durable now. A replay waits for that before it touches what was published as
+// dirty, and a bypass before it begins.
 func (l *Logger) PositionDurable(serial uint64) {
+	if serial > l.pub.durable && serial <= l.pub.serial {
+		l.pub.durable = serial
+		l.kick()
+	}
 	if r := l.rp; r != nil && r.serial == serial && serial != 0 {
 		r.serial, r.acked = 0, r.waitMax
 		l.kick()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"testing"
 	"time"
 
@@ -294,18 +295,26 @@ func (r *rig) do(op block.Op, pos, n int64, fua bool, done func(m *block.Mref, e
 	}
 	r.fly++
 	mark := 0
+	var was map[int64]uint32
 	switch {
 	case op.IsWrite():
 		mark = r.or.submit(m)
 	case op == block.Flush:
-		mark = -1
+		was = maps.Clone(r.or.waits)
 	}
+	id := r.or.next
 	m.Push(block.CompletionFunc(func(m *block.Mref, err error) {
 		r.fly--
 		if err != nil {
 			r.failed = append(r.failed, err)
 		} else if mark > 0 && (m.FUA || r.lg.tune.Semantics == 2) {
 			r.or.answered(mark)
+		}
+		if err == nil {
+			r.or.flushedAll(was)
+			if op == block.Write {
+				r.or.done(m, id)
+			}
 		}
 		if done != nil {
 			done(m, err)

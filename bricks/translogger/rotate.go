@@ -22,7 +22,17 @@ func (l *Logger) StartLog(input int, id translog.Identity) error {
 	if err != nil {
 		return err
 	}
-	l.starting, l.startRp = g, nil
+	l.starting, l.startRp, l.startBypass = g, nil, false
+	return nil
+}
+
+// StartBypass says that the brick goes into bypass at once when it is switched
+// on next: there is no space for a log.
+func (l *Logger) StartBypass() error {
+	if !l.Off() {
+		return l.wrap("start bypass", "", ErrState)
+	}
+	l.starting, l.startRp, l.startBypass = nil, nil, true
 	return nil
 }
 
@@ -48,7 +58,8 @@ func (l *Logger) SetNextLog(input int, id translog.Identity) error {
 // SetBypass begins the emergency bypass (manual, emergency mode): what is in
 // no log yet, and everything new, is written to the disk without a log, and
 // answered when it is there; flushes go to the disk. SetNextLog ends it. The
-// current log is released like after a rotation.
+// current log is released like after a rotation, and the bypass waits until
+// its final position is acknowledged by PositionDurable.
 func (l *Logger) SetBypass() error {
 	if l.rp != nil || !l.running() || l.next != nil {
 		return l.wrap("bypass", "", ErrState)
@@ -169,9 +180,11 @@ func (l *Logger) stepClosing() {
 	}
 }
 
-// stepBypass lets everything that is in no log be written back.
+// stepBypass lets everything that is in no log be written back. Before that
+// the last log must be out of the way for good: its replay after a power cut
+// would put old data over what the bypass has written.
 func (l *Logger) stepBypass() {
-	if !l.bypass {
+	if !l.bypass || l.old != nil || l.pub.durable < l.pub.serial {
 		return
 	}
 	for r := l.unapp; r != nil; r = r.next {
