@@ -30,6 +30,7 @@ func runFlags(p place.Place) []cli.Flag {
 		&cli.IntFlag{Name: "port", Usage: "first of the three TCP ports; default: the tunable mars_port [$MARS_PORT]"},
 		&cli.StringFlag{Name: "device", Value: p.Device, Usage: "how devices are made: auto, ublk or fuse [$MARS_DEVICE]"},
 		&cli.StringSliceFlag{Name: "set", Usage: "a tunable at start, `NAME=VALUE`, repeatable; wins over sysctl.d [$MARS_SET]"},
+		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		&cli.DurationFlag{Name: "stop-grace", Value: 10 * time.Second, Usage: "after SIGTERM, how long devices may stay open before they are taken away"},
 	)
 }
@@ -39,7 +40,6 @@ func treeFlags(p place.Place) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "mars-dir", Value: p.MarsDir, Usage: "the symlink tree and the logs [$MARS_DIR]"},
 		&cli.StringFlag{Name: "host", Value: p.Host, Usage: "own name [$MARS_HOST]"},
-		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 	}
 }
 
@@ -48,6 +48,9 @@ func runOptions(c *cli.Context, p place.Place, envPort string) (*options, error)
 	o, err := treeOptions(c, p)
 	if err != nil {
 		return nil, err
+	}
+	if err := o.Level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return nil, fmt.Errorf("--log-level must be debug, info, warn or error, found %q", c.String("log-level"))
 	}
 	o.RunDir, o.DevDir, o.PKIDir = c.String("run-dir"), c.String("dev-dir"), c.String("pki-dir")
 	o.IP, o.Device = c.String("ip"), c.String("device")
@@ -71,9 +74,6 @@ func runOptions(c *cli.Context, p place.Place, envPort string) (*options, error)
 func treeOptions(c *cli.Context, p place.Place) (*options, error) {
 	o := &options{Place: p}
 	o.MarsDir, o.Host = c.String("mars-dir"), c.String("host")
-	if err := o.Level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return nil, fmt.Errorf("--log-level must be debug, info, warn or error, found %q", c.String("log-level"))
-	}
 	if err := symtree.CheckHost(o.Host); err != nil {
 		return nil, fmt.Errorf("--host: %w", err)
 	}
