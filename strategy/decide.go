@@ -111,8 +111,7 @@ func (f *Facts) peer(host string) (Peer, bool) {
 func decideReplay(f *Facts, s *State, way *history.Way, v *Verdict) {
 	cur, pos := logOf(f), f.Replay.Pos
 	seg := way.Segments[0]
-	local, have := s.Local(cur)
-	limit := local.End
+	limit, have := s.sound(cur)
 	if seg.End != history.Open {
 		limit = min(limit, seg.End)
 	}

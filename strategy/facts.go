@@ -77,6 +77,11 @@ type State struct {
 	ReplayErr string // why replay stopped for good, until a new plan
 	ErrAt     int64  // position of that
 
+	// Tail: replay found that the log ends with an incomplete record: nothing
+	// can be applied between TailPos and TailEnd until more is fetched.
+	TailLog          history.Log
+	TailPos, TailEnd int64
+
 	DeviceOn  bool // the device exists (also while it can not go away)
 	OpenCount int
 
@@ -106,6 +111,15 @@ func (s *State) Local(l history.Log) (LocalLog, bool) {
 		}
 	}
 	return LocalLog{}, false
+}
+
+// sound is how much of a local log can be applied.
+func (s *State) sound(l history.Log) (end int64, ok bool) {
+	x, ok := s.Local(l)
+	if s.TailLog == l && s.TailEnd == x.End {
+		return s.TailPos, ok
+	}
+	return x.End, ok
 }
 
 // Plan is what a worker shall bring about. It is declarative: the worker
@@ -185,5 +199,5 @@ func (s *State) equal(o *State) bool {
 	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr &&
 		s.Mode == o.Mode && s.Log == o.Log && s.LogFailed == o.LogFailed && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
 		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog &&
-		s.FetchErr == o.FetchErr && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.SyncErr == o.SyncErr
+		s.FetchErr == o.FetchErr && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.TailLog == o.TailLog && s.TailPos == o.TailPos && s.TailEnd == o.TailEnd && s.SyncErr == o.SyncErr
 }

@@ -130,11 +130,48 @@ func (n *Node) begin() {
 	}
 	n.heartbeat()
 	n.periodic()
-	n.kick()
 	n.log.Info("started", "host", n.me, "cluster", n.tree.UUID(), "resources", len(n.tree.Resources()))
-	if n.cfg.Ready != nil {
-		n.cfg.Ready()
+	n.clearPast()
+}
+
+// clearPast takes back what a predecessor that died said and left: links that
+// claim a device or a role, and devices that nobody serves. Only then the node
+// is ready.
+func (n *Node) clearPast() {
+	values := map[string]string{}
+	open := 1
+	ready := func() {
+		if open--; open == 0 {
+			n.kick()
+			if n.cfg.Ready != nil {
+				n.cfg.Ready()
+			}
+		}
 	}
+	for _, res := range n.tree.Resources() {
+		if !n.tree.IsMember(res, n.me) {
+			continue
+		}
+		name, ok := n.tree.Value(symtree.DevicePath(res, n.me))
+		if !ok {
+			name = res
+		}
+		for _, key := range []string{symtree.ActualIsAttached, symtree.ActualIsPrimary, symtree.ActualIsReplaying, symtree.ActualIsSyncing,
+			symtree.ActualIsCopying, symtree.ActualOpenCount, "device-" + name} {
+			values[symtree.ActualPath(res, n.me, key)] = "0"
+		}
+		if n.tree.Primary(res) == n.me {
+			continue // the device is taken over by who makes it anew
+		}
+		open++
+		n.env.Devices().Cleanup(name, func(err error) {
+			if err != nil {
+				n.log.Warn("can not remove what an earlier daemon left of a device", "device", name, "err", err)
+			}
+			ready()
+		})
+	}
+	n.commit(n.changesFor(values), func(error) { ready() })
 }
 
 func (n *Node) watchAll() {

@@ -18,8 +18,9 @@ const diskSize = 1 << 20
 // simHost is one simulated host with its daemon.
 type simHost struct {
 	*simenv.Node
-	t  *testing.T
-	st *Node
+	t     *testing.T
+	st    *Node
+	ready bool
 }
 
 func newWorld(t *testing.T, seed uint64) *simenv.World {
@@ -85,10 +86,12 @@ func (h *simHost) set(pairs ...string) {
 }
 
 func (h *simHost) boot() {
+	h.ready = false
 	h.st = New(Config{
 		Me: h.Host(), Env: h.Env(0), Executors: []env.Env{h.Env(0), h.Env(1)},
 		Clock: lamport.New(lamport.DefaultFuture), Tunables: tunable.New(),
 		Fatal: func(err error) { h.t.Error(err) },
+		Ready: func() { h.ready = true },
 	})
 	h.Env(0).Post(h.st.Start)
 }
@@ -265,7 +268,7 @@ func TestSimRestart(t *testing.T) {
 			}
 			a.Start()
 			a.boot()
-			wait(t, w, "the device after a restart", func() bool { return a.device() != nil && a.actual("is-primary", "1")() })
+			wait(t, w, "the device after a restart", func() bool { return a.ready && a.device() != nil && a.actual("device-r", "1")() })
 			for i := range int64(5 + seed%7) {
 				if got := a.read(w, i*4096); got != round {
 					t.Fatalf("seed %d, round %d: block %d holds %d", seed, round, i, got)

@@ -72,6 +72,8 @@ type worker struct {
 	dev                              *ifbrick.Brick
 	failed                           bool // the log can not be appended to
 	replayd                          translogger.ReplayResult
+	tailLog                          history.Log // see State.TailLog
+	tailPos, tailEnd                 int64
 	replayEnd                        int64
 
 	fetch fetcher
@@ -289,6 +291,7 @@ func (w *worker) tell() {
 	if w.mode == Primary && w.logger != nil {
 		s.LogEnd = w.logger.DurableEnd()
 	}
+	s.TailLog, s.TailPos, s.TailEnd = w.tailLog, w.tailPos, w.tailEnd
 	if w.replayd.Code == translogger.ReplayDamage || w.replayd.Code == translogger.ReplayFailed || w.replayd.Code == translogger.ReplayTail {
 		s.ErrAt = w.replayd.Pos
 		s.ReplayErr = w.replayd.Code.String()

@@ -38,10 +38,7 @@ func (w *worker) newLogger() bool {
 			OnDiskError: func(err error, final bool) {
 				w.env.Log().Error("the disk fails", "resource", w.res, "err", err, "final", final)
 			},
-			OnReplayEnd: func(r translogger.ReplayResult) {
-				w.replayd = r
-				w.kick()
-			},
+			OnReplayEnd: w.replayEnded,
 		},
 	})
 	if err == nil {

@@ -1,8 +1,11 @@
 package strategy
 
 import (
+	"errors"
+
 	"mars/bricks/translogger"
 	"mars/infra/brick"
+	"mars/infra/translog"
 )
 
 // stepReplay applies the wanted log from the wanted start, up to the wanted
@@ -36,4 +39,16 @@ func (w *worker) stepReplay() {
 			w.replayd = translogger.ReplayResult{}
 		}
 	}
+}
+
+// replayEnded is told by the logger that a replay came to rest. A log that is
+// being fetched may end within a record: that is no error, the rest comes.
+func (w *worker) replayEnded(r translogger.ReplayResult) {
+	w.replayd = r
+	var bad *translog.CorruptError
+	if r.Code == translogger.ReplayTail && errors.As(r.Err, &bad) && bad.Reason == translog.ReasonShort {
+		w.replayd = translogger.ReplayResult{}
+		w.tailLog, w.tailPos, w.tailEnd = w.log, r.Pos, w.replayEnd
+	}
+	w.kick()
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -33,13 +34,12 @@ type copier struct {
 	list     []string            // relative paths of the files to copy, in order
 	sums     map[string][32]byte // of the source
 	safe     atomic.Int64        // the first safe files of list are safe
-	bytes    atomic.Int64
+	total    int64               // bytes of all files
 }
 
 // newCopier lists the tree and its checksums.
 func newCopier(src, dst string) (*copier, error) {
 	c := &copier{src: src, dst: dst, sums: map[string][32]byte{}}
-	var total int64
 	err := filepath.WalkDir(src, func(p string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
@@ -48,9 +48,10 @@ func newCopier(src, dst string) (*copier, error) {
 		if err != nil {
 			return err
 		}
-		if total += info.Size(); total > maxTree {
+		if c.total+info.Size() > maxTree {
 			return fs.SkipAll
 		}
+		c.total += info.Size()
 		rel, err := filepath.Rel(src, p)
 		if err != nil {
 			return err
@@ -69,17 +70,15 @@ func newCopier(src, dst string) (*copier, error) {
 // copyFrom copies the files from number first on, until stop says so. Every
 // syncEach files it makes what it copied safe.
 func (c *copier) copyFrom(first int, stop func(copied int) bool) error {
-	const syncEach = 50
+	const syncEach = 200
 	var open []*os.File
 	flush := func(upTo int) error {
-		for _, f := range open {
-			if err := errors.Join(f.Sync(), f.Close()); err != nil {
-				return err
-			}
-		}
+		err := syncAll(open)
 		open = open[:0]
-		c.safe.Store(int64(upTo))
-		return nil
+		if err == nil {
+			c.safe.Store(int64(upTo))
+		}
+		return err
 	}
 	defer func() {
 		for _, f := range open {
@@ -104,6 +103,18 @@ func (c *copier) copyFrom(first int, stop func(copied int) bool) error {
 	return flush(len(c.list))
 }
 
+// syncAll makes files safe and closes them, many at a time as a busy server
+// does: their file system gathers concurrent fsyncs into few commits.
+func syncAll(files []*os.File) error {
+	errs := make([]error, len(files))
+	var wg sync.WaitGroup
+	for i, f := range files {
+		wg.Go(func() { errs[i] = errors.Join(f.Sync(), f.Close()) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
 func (c *copier) copyOne(rel string) (*os.File, error) {
 	in, err := os.Open(filepath.Join(c.src, rel))
 	if err != nil {
@@ -118,9 +129,7 @@ func (c *copier) copyOne(rel string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := io.Copy(out, in)
-	c.bytes.Add(n)
-	if err != nil {
+	if _, err := io.Copy(out, in); err != nil {
 		out.Close()
 		return nil, err
 	}

@@ -132,7 +132,7 @@ func (d *demo) crashWhileCopying() error {
 		return err
 	}
 	d.crashTime = time.Since(crash)
-	d.copyTime, d.bytes = time.Since(start), c.bytes.Load()
+	d.copyTime, d.bytes = time.Since(start), c.total
 	fmt.Printf("   %d files, %.0f MiB copied in %.1f s with a crash in between (back after %.1f s)\n", d.files, float64(d.bytes)/(1<<20), d.copyTime.Seconds(), d.crashTime.Seconds())
 	return d.a.marsadm("status", res)
 }
@@ -150,7 +150,7 @@ func (d *demo) recoverA(c *copier, failed chan error) error {
 	if err == nil {
 		return errors.New("the copy ended without an error although its device died: it was too fast to be interrupted")
 	}
-	fmt.Printf("   the copy stops: %v\n", err)
+	fmt.Printf("   the copy stops: %s\n", firstLine(err))
 	d.safeAtCrash = int(c.safe.Load())
 	if err := d.umount(); err != nil {
 		return err
@@ -173,6 +173,12 @@ func (d *demo) recoverA(c *copier, failed chan error) error {
 	}
 	d.copier = c
 	return nil
+}
+
+// firstLine is an error without the repetitions that follow.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // switchRoles is section 1.4.2.1.
@@ -231,10 +237,8 @@ func (d *demo) splitBrain() error {
 		return err
 	}
 	title("A's version is declared the right one; B's is destroyed")
-	for _, args := range [][]string{{"invalidate", res, "--timeout=30"}} {
-		if err := d.b.marsadm(args...); err != nil {
-			return err
-		}
+	if err := d.b.marsadm("invalidate", res, "--timeout=30"); err != nil {
+		return err
 	}
 	if err := d.waitState(d.b, "uptodate", 60*time.Second); err != nil {
 		return err
