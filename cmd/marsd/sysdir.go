@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +20,10 @@ import (
 // triggerName is the file that is written to, never read.
 const triggerName = "trigger"
 
+// emptyRefreshes is how long a file may be empty before its value is put back:
+// the last refresh is then at least one period after the first.
+const emptyRefreshes = 2
+
 // sysDir is RUN_DIR/sys: one file for each tunable, the trigger, and live
 // files. A file that is written to has its value assigned; a value that is no
 // good is put back. It belongs to one user at a time.
@@ -28,11 +34,12 @@ type sysDir struct {
 	changed func()          // a tunable was assigned; may be nil
 	trigger func(level int) // may be nil
 	shown   map[string]string
+	empty   map[string]int // found empty, and since how many refreshes: perhaps somebody is about to write
 }
 
 // newSysDir makes the directories and writes every file.
 func newSysDir(dir string, set *tunable.Set, log *slog.Logger) (*sysDir, error) {
-	s := &sysDir{dir: dir, set: set, log: log, shown: map[string]string{}}
+	s := &sysDir{dir: dir, set: set, log: log, shown: map[string]string{}, empty: map[string]int{}}
 	for _, d := range s.dirs() {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("directory of the tunables: %w", err)
@@ -106,6 +113,11 @@ func (s *sysDir) touched(name string, written bool) {
 		return
 	}
 	text, err := readTunable(filepath.Join(s.dir, name))
+	if err == nil && strings.TrimSpace(text) == "" && s.empty[name] < emptyRefreshes {
+		s.empty[name] += 0 // refresh looks again
+		return
+	}
+	delete(s.empty, name)
 	if err == nil {
 		old := s.set.Int(d.ID)
 		if err = s.set.Assign(name, text); err == nil {
@@ -166,8 +178,15 @@ func shorten(text string) string {
 	return text
 }
 
-// refresh rewrites the measured values that have changed since the last call.
+// refresh rewrites the measured values that have changed since the last call,
+// and gives up on files that stay empty. Those are not put back at once: a
+// shell truncates a file before it writes to it, and the value would go to the
+// file that was replaced.
 func (s *sysDir) refresh() {
+	for _, name := range slices.Sorted(maps.Keys(s.empty)) {
+		s.empty[name]++
+		s.touched(name, false)
+	}
 	for _, d := range tunable.Defs() {
 		if d.Mode == tunable.ReadOnly {
 			s.show(d.Name, s.text(d))

@@ -181,6 +181,42 @@ func TestSysDirWatch(t *testing.T) {
 	}
 }
 
+// TestHalfWritten: a file that is empty for a moment keeps its identity, so
+// that who is about to write to it is not ignored; one that stays so is put back.
+func TestHalfWritten(t *testing.T) {
+	var j journal
+	set := tunable.New()
+	s, err := newSysDir(filepath.Join(t.TempDir(), "sys"), set, j.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(s.dir, "sync_flip_interval_sec")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.touched("sync_flip_interval_sec", true)
+	if _, err := f.WriteString("6\n"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	s.touched("sync_flip_interval_sec", true)
+	s.refresh()
+	if got := set.Int(tunable.SyncFlipIntervalSec); got != 6 || strings.Contains(j.String(), "put back") {
+		t.Errorf("the value is %d, want 6\n%s", got, &j.b)
+	}
+	write(t, path, "")
+	s.touched("sync_flip_interval_sec", true)
+	s.refresh()
+	if got := read(t, path); got != "" {
+		t.Errorf("a file that is empty for a moment holds %q", got)
+	}
+	s.refresh()
+	if got := read(t, path); got != "6\n" {
+		t.Errorf("a file that stays empty holds %q", got)
+	}
+}
+
 // TestTriggerOnce: the content of the file is no trigger, only writing it is.
 func TestTriggerOnce(t *testing.T) {
 	s, err := newSysDir(filepath.Join(t.TempDir(), "sys"), tunable.New(), quiet())
