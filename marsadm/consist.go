@@ -81,14 +81,26 @@ func (j *job) startAgain() error {
 	return nil
 }
 
+// settled is how often in a row marsd must be seen stopped: it may just have
+// been about to start when the switch was written.
+const settled = 3
+
 // awaitStopped waits until marsd has stopped what writes the links that are
 // about to be replaced. If that fails, the switches go back.
 func (j *job) awaitStopped(keys ...string) error {
+	seen := 0
 	err := j.await(func() (string, error) {
+		if !j.sys.Loaded() {
+			return "", nil
+		}
 		for _, key := range keys {
-			if j.sys.Loaded() && j.actual(j.host, key) {
+			if j.actual(j.host, key) {
+				seen = 0
 				return fmt.Sprintf("waiting until '%s' of resource '%s' reaches the value '0'...", key, j.res), nil
 			}
+		}
+		if seen++; seen < settled && !j.never {
+			return "waiting until marsd has taken notice", nil
 		}
 		return "", nil
 	})

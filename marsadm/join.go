@@ -131,6 +131,9 @@ func (x *run) mayEnrol(r joinRequest) error {
 		return dieHint(fmt.Sprintf("if that one is lost: marsadm leave-cluster --host=%s --force, on a member", r.Host),
 			"there is a member '%s' already, with address '%s'; the new one has '%s'", r.Host, old, r.IP)
 	}
+	if path := symtree.RevokedPath(r.Host); x.tree.Exists(path) {
+		return dieHint(fmt.Sprintf("to let it in again: marsadm delete-file %s --force", symtree.ToUser(path)), "host '%s' was shut out by the link '%s'", r.Host, symtree.ToUser(path))
+	}
 	for _, res := range x.tree.Resources() {
 		if x.tree.IsMember(res, r.Host) {
 			return dieHint(fmt.Sprintf("if it has lost its /mars: marsadm leave-resource %s --host=%s --force, on a member", res, r.Host),

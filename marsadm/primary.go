@@ -43,7 +43,7 @@ func checkPrimary(j *job) error {
 	if err := j.checkSplit(); err != nil {
 		return err
 	}
-	old := j.present()
+	old := j.ahead()
 	if old == "" {
 		return nil
 	}
@@ -81,6 +81,19 @@ func (j *job) present() string {
 		if host != j.host && j.actual(host, symtree.ActualIsPrimary) {
 			return host
 		}
+	}
+	return ""
+}
+
+// ahead is whose logs must be applied before this host becomes primary: those
+// of the present primary, or, after a "secondary" there, of whoever has got
+// furthest. Empty if that is this host.
+func (j *job) ahead() string {
+	if old := j.present(); old != "" {
+		return old
+	}
+	if best := leader(j.tree, j.res); best != j.host {
+		return best
 	}
 	return ""
 }
@@ -164,9 +177,13 @@ func becomePrimary(j *job) error {
 	if j.primary == j.host {
 		return nil
 	}
-	if old := j.oldPrimary(); !j.opt.force && old != "" {
+	old := j.primary
+	if old == "" {
+		old = j.ahead()
+	}
+	if !j.opt.force && old != "" {
 		stamp, _ := j.tree.Stamp(symtree.PrimaryPath(j.res))
-		seen := j.actual(old, symtree.ActualIsPrimary)
+		seen := j.primary == "" || j.actual(old, symtree.ActualIsPrimary)
 		err := j.await(func() (string, error) {
 			if now := j.tree.Primary(j.res); now != "" {
 				return "", die("designated primary has changed to '%s' meanwhile", now)
@@ -185,17 +202,10 @@ func becomePrimary(j *job) error {
 	return nil
 }
 
-// oldPrimary is the host to wait for.
-func (j *job) oldPrimary() string {
-	if j.primary != "" {
-		return j.primary
-	}
-	return j.present()
-}
-
-// handedOver tells what is missing until the old primary has let go. If it was
-// not seen as primary, an old value could be all that is known of it, so that
-// a sign of life is asked for, unless it said that it is down.
+// handedOver tells what is missing until the old primary has let go. If a
+// designated one was not seen as an actual one, an old value could be all that
+// is known of it, so that a sign of life is asked for, unless it said that it
+// is down.
 func (j *job) handedOver(old string, seen bool, since int64) string {
 	for _, host := range j.tree.Members(j.res) {
 		if host != j.host && j.actual(host, symtree.ActualIsPrimary) {

@@ -45,14 +45,14 @@ type diskArgs struct {
 func (j *job) diskArguments() (a diskArgs, err error) {
 	a.disk, a.name = j.args[0], j.res
 	rest := j.args[1:]
-	if len(rest) > 0 && symtree.CheckDevice(rest[0]) == nil {
+	// A size can stand in place of a name, since no name begins with a digit.
+	if len(rest) > 0 && (rest[0] == "" || rest[0][0] < '0' || rest[0][0] > '9') {
+		if err := symtree.CheckDevice(rest[0]); err != nil {
+			return a, usage("%v", err)
+		}
 		a.name, rest = rest[0], rest[1:]
 	}
 	if len(rest) > 0 {
-		// A size can stand in place of a name, since no name begins with a digit.
-		if c := rest[0]; c == "" || c[0] < '0' || c[0] > '9' {
-			return a, usage("%v", symtree.CheckDevice(c))
-		}
 		if j.cmd.name != "create-resource" || len(rest) > 1 {
 			return a, usage("surplus argument '%s': marsadm %s %s", rest[len(rest)-1], j.cmd.name, j.cmd.usage)
 		}

@@ -89,6 +89,7 @@ func (j *job) turn(host, name, key string, on bool) error {
 
 func attachPhases() []phase {
 	return []phase{
+		{"check preconditions", (*job).checkFree},
 		{"switch state", func(j *job) error { return j.turn(j.host, "attach", symtree.TodoAttach, true) }},
 		{"wait for effect", waitAttached},
 	}
@@ -96,6 +97,7 @@ func attachPhases() []phase {
 
 func upPhases() []phase {
 	return []phase{
+		{"check preconditions", (*job).checkFree},
 		{"switch state", func(j *job) error {
 			for _, s := range []struct{ name, key string }{
 				{"attach", symtree.TodoAttach}, {"connect", symtree.TodoConnect},
@@ -109,6 +111,25 @@ func upPhases() []phase {
 		}},
 		{"wait for effect", waitAttached},
 	}
+}
+
+// checkFree: a disk that is to be attached must not be in use by anyone else.
+func (j *job) checkFree() error {
+	if j.foreign() || j.todo(symtree.TodoAttach) || j.actual(j.host, symtree.ActualIsAttached) {
+		return nil
+	}
+	disk, ok := j.tree.Value(symtree.DataPath(j.res, j.host))
+	if !ok {
+		return nil // a sparse file in the tree's directory: marsd's alone
+	}
+	size, err := j.sys.Disk(disk)
+	if err != nil {
+		return dieHint("umount or stop whatever uses it", "cannot open device '%s' for exclusive rw access: %v", disk, err)
+	}
+	if logical, _ := j.tree.Size(j.res); size < logical {
+		return die("physical device '%s' has size %d, which is smaller than the logical resource size %d", disk, size, logical)
+	}
+	return nil
 }
 
 // waitAttached waits for marsd to open the disk.
@@ -194,14 +215,13 @@ func (j *job) deviceName() string {
 	return j.res
 }
 
-// deviceThere tells whether the device exists. On another host only what its
-// marsd says can be known.
+// deviceThere tells whether the device exists: its marsd says so, and on this
+// host it can be seen too. Only the two together tell a device that works from
+// what a daemon left behind that died.
 func (j *job) deviceThere() bool {
-	if !j.foreign() {
-		return j.sys.Device(j.deviceName())
-	}
 	n, ok := j.tree.Int(symtree.ActualPath(j.res, j.host, "device-"+j.deviceName()))
-	return n != 0 || !ok && j.actual(j.host, symtree.ActualIsPrimary)
+	said := n != 0 || !ok && j.actual(j.host, symtree.ActualIsPrimary)
+	return said && (j.foreign() || j.sys.Device(j.deviceName()))
 }
 
 func (j *job) deviceGone() (string, error) {
