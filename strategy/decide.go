@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 
 	"mars/infra/history"
 )
@@ -9,7 +10,7 @@ import (
 // Decide is the heart of strategy: what a resource's worker shall do next, and
 // which step its place in the history takes.
 func Decide(f *Facts, s *State) Verdict {
-	v := Verdict{Plan: Plan{Member: f.Member, From: f.Replay.Number, DiskPath: f.DiskPath, Size: f.Size, DeviceName: f.DeviceName, Serve: f.Member}}
+	v := Verdict{Plan: Plan{Member: f.Member, From: f.Replay.Number, Published: published(f), DiskPath: f.DiskPath, Size: f.Size, DeviceName: f.DeviceName, Serve: f.Member}}
 	if !f.Member {
 		v.Why = "this host is not a member"
 		return v
@@ -18,7 +19,7 @@ func Decide(f *Facts, s *State) Verdict {
 		v.Why = "the resource's links are not complete yet"
 		return v
 	}
-	way := history.Walk(history.Point{Log: logOf(f), Pos: f.Replay.Pos, Prev: f.Prev}, f.Claims, f.Own)
+	way := history.Walk(history.Point{Log: logOf(f), Pos: f.Replay.Pos, Prev: f.Prev}, allClaims(f, s), f.Own)
 	v.Split = way.Split
 	v.Plan.Attach = f.Todo.Attach && !f.Stopping || s.Mode == Primary && s.OpenCount > 0
 	v.Plan.Fetch = decideFetch(f, s, &way)
@@ -47,8 +48,36 @@ func Decide(f *Facts, s *State) Verdict {
 	return v
 }
 
+// allClaims are the claims of all members, this host included. What this host
+// has written itself counts as far as the file goes: a former primary must see
+// that its own log goes on behind the place where another one forked off.
+func allClaims(f *Facts, s *State) []history.Claim {
+	cur := logOf(f)
+	mine := history.Claim{Host: f.Me, Log: cur, Len: f.Replay.Pos, Prev: history.Head(f.Prev)}
+	if l, ok := s.Local(cur); ok && cur.Origin == f.Me {
+		mine.Len = max(mine.Len, l.End)
+	}
+	list := append(slices.Clone(f.Claims), mine)
+	for _, c := range f.Own {
+		if c.Log != cur || c.Prev == mine.Prev {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 func logOf(f *Facts) history.Log {
 	return history.Log{Number: f.Replay.Number, Origin: f.Replay.Origin}
+}
+
+// published lists up to where this host has ever called a log durable. A log
+// that is not sound up to there is damaged, not torn.
+func published(f *Facts) []LocalLog {
+	list := []LocalLog{{Log: logOf(f), End: f.Replay.Pos + max(f.Replay.Len, 0)}}
+	for _, c := range f.Own {
+		list = append(list, LocalLog{Log: c.Log, End: c.Len})
+	}
+	return list
 }
 
 // designated tells whether this host shall be primary.
@@ -112,7 +141,9 @@ func decideReplay(f *Facts, s *State, way *history.Way, v *Verdict) {
 	cur, pos := logOf(f), f.Replay.Pos
 	seg := way.Segments[0]
 	limit, have := s.sound(cur)
-	if seg.End != history.Open {
+	if seg.End != history.Open && cur.Origin != f.Me {
+		// Our own log is applied to its end, whoever forked off before: that
+		// is our version of the history (manual 1.4.3.2).
 		limit = min(limit, seg.End)
 	}
 	v.Plan.Log, v.Plan.Start = cur, pos
@@ -140,6 +171,10 @@ func decideReplay(f *Facts, s *State, way *history.Way, v *Verdict) {
 		}
 		return
 	}
+	if l, _ := s.Local(cur); l.Damage != "" && limit == pos {
+		v.Why = fmt.Sprintf("%v is damaged at %d: %s", cur, l.End, l.Damage)
+		return
+	}
 	if limit == pos {
 		decideNext(f, s, way, v)
 	}
@@ -151,12 +186,12 @@ func decideNext(f *Facts, s *State, way *history.Way, v *Verdict) {
 	step := Step{From: cur, Pos: pos, Prev: f.Prev}
 	own := history.Log{Number: cur.Number + 1, Origin: f.Me}
 	switch {
+	case cur.Origin == f.Me && has(s, own):
+		// Our own log goes on, perhaps in a file whose version link did not
+		// make it to the disk before a crash.
+		step.Kind, step.To = SwitchLog, own
 	case seg.End == pos && len(way.Segments) > 1:
 		step.Kind, step.To = SwitchLog, way.Segments[1].Log
-	case cur.Origin == f.Me && has(s, own) && f.designated():
-		// Our own log goes on in a file whose version link did not make it to
-		// the disk before a crash.
-		step.Kind, step.To = SwitchLog, own
 	case f.designated():
 		becomePrimary(f, s, way, v, step)
 		return

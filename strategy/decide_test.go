@@ -88,6 +88,24 @@ var decideCases = []struct {
 	{name: "split: at the fork", spoil: func(f *Facts, s *State) {
 		f.Claims = append(claim("A", lg(1, "A"), 500), claim("C", lg(1, "A"), 100, lg(2, "C"), 9)...)
 	}, log: lg(1, "A"), why: "split brain", split: true},
+	{name: "former primary sees the fork behind its replay position", spoil: func(f *Facts, s *State) {
+		f.Me, f.Primary, f.Replay = "B", "A", symtree.ReplayLink{Number: 1, Origin: "B", Pos: 100}
+		f.Own, f.Claims = claim("B", lg(1, "B"), 100), claim("A", lg(1, "B"), 200, lg(2, "A"), 9)
+		s.Logs = []LocalLog{{Log: lg(1, "B"), End: 300}}
+	}, mode: Replaying, log: lg(1, "B"), end: 300, split: true},
+	{name: "former primary, own log applied, stays with its version", spoil: func(f *Facts, s *State) {
+		f.Me, f.Primary, f.Replay = "B", "A", symtree.ReplayLink{Number: 1, Origin: "B", Pos: 300}
+		f.Own, f.Claims = claim("B", lg(1, "B"), 300), claim("A", lg(1, "B"), 200, lg(2, "A"), 9)
+		s.Logs = []LocalLog{{Log: lg(1, "B"), End: 300}}
+	}, log: lg(1, "B"), why: "split brain", split: true},
+	{name: "crash in a rotation: the next log of our own follows", spoil: func(f *Facts, s *State) {
+		f.Primary, f.Replay, f.Claims, f.Own = "B", symtree.ReplayLink{Number: 1, Origin: "B", Pos: 300}, nil, claim("B", lg(1, "B"), 300)
+		s.Logs = []LocalLog{{Log: lg(1, "B"), End: 300}, {Log: lg(2, "B"), End: 50}}
+	}, log: lg(1, "B"), step: SwitchLog, to: lg(2, "B")},
+	{name: "damaged own log: never skipped", spoil: func(f *Facts, s *State) {
+		f.Primary, f.Replay, f.Claims, f.Own = "B", symtree.ReplayLink{Number: 1, Origin: "B", Pos: 300}, nil, claim("B", lg(1, "B"), 500)
+		s.Logs = []LocalLog{{Log: lg(1, "B"), End: 300, Damage: "bad checksum"}}
+	}, log: lg(1, "B"), why: "damaged"},
 	{name: "empty own log is appended to", spoil: func(f *Facts, s *State) {
 		f.Primary, f.Replay, f.Claims, f.Own = "B", symtree.ReplayLink{Number: 1, Origin: "B"}, nil, nil
 		s.Logs = []LocalLog{{Log: lg(1, "B")}}

@@ -125,11 +125,14 @@ func (s *State) sound(l history.Log) (end int64, ok bool) {
 // Plan is what a worker shall bring about. It is declarative: the worker
 // compares it with what is and takes the next step, again and again.
 type Plan struct {
-	Member   bool
-	From     int // number of the log that the replay link names
-	Attach   bool
-	DiskPath string
-	Size     int64
+	Member bool
+	// For the first scan: From is the number of the log that the replay link
+	// names, Published up to where logs are known to have been durable.
+	From      int
+	Published []LocalLog
+	Attach    bool
+	DiskPath  string
+	Size      int64
 
 	Mode Mode
 	// Replaying: apply Log from Start to End. End may be raised.

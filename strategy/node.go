@@ -86,6 +86,8 @@ func (n *Node) Start() {
 	)
 	n.env.Offload(func() { tree, markers, err = n.store.Load() }, func() {
 		switch {
+		case n.stopping:
+			return
 		case err != nil:
 			n.cfg.Fatal(fmt.Errorf("read the symlink tree: %w", err))
 			return

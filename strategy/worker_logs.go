@@ -36,8 +36,8 @@ func (w *worker) stepScan() {
 	w.scanning = true
 	var found []LocalLog
 	var err error
-	from := w.want.From
-	w.env.Offload(func() { found, err = scanLogs(w.env.FS(), w.res, from) }, func() {
+	sc := scanner{fs: w.env.FS(), me: w.me, res: w.res, from: w.want.From, published: w.want.Published}
+	w.env.Offload(func() { found, err = sc.logs() }, func() {
 		w.scanning = false
 		if err != nil {
 			w.env.Log().Error("scan the logfiles", "resource", w.res, "err", err)
@@ -54,12 +54,19 @@ func (w *worker) stepScan() {
 	})
 }
 
-// scanLogs verifies all logs of a resource from number from on, cuts what is
-// torn, durably, and lists what there is. Earlier logs are applied already;
-// they are taken as they are, for other members to fetch.
-func scanLogs(fs env.FS, res string, from int) ([]LocalLog, error) {
-	dir := symtree.ResourceDir(res)
-	entries, err := fs.ReadDir(dir)
+// scanner verifies the logs of a resource, off the executor.
+type scanner struct {
+	fs        env.FS
+	me, res   string
+	from      int        // earlier logs are applied already and taken as they are
+	published []LocalLog // up to where logs are known to have been durable
+}
+
+// logs verifies all logs from number from on, cuts what is torn, durably, and
+// lists what there is.
+func (sc *scanner) logs() ([]LocalLog, error) {
+	dir := symtree.ResourceDir(sc.res)
+	entries, err := sc.fs.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +77,8 @@ func scanLogs(fs env.FS, res string, from int) ([]LocalLog, error) {
 			continue
 		}
 		l := LocalLog{Log: history.Log{Number: number, Origin: origin}, End: e.Size}
-		if number >= from {
-			if err := verifyLog(fs, dir+"/"+e.Name, res, &l, e.Size); err != nil {
+		if number >= sc.from {
+			if err := sc.verify(dir+"/"+e.Name, &l, e.Size); err != nil {
 				return nil, err
 			}
 		}
@@ -88,28 +95,33 @@ type logReader struct {
 
 func (r logReader) ReadAt(p []byte, off int64) (int, error) { return r.fs.ReadAt(r.name, p, off) }
 
-// verifyLog finds the end of the sound part of a log. What is behind a torn
-// tail never was durable and is cut off; damage stays as it is, for people.
-func verifyLog(fs env.FS, name, res string, l *LocalLog, size int64) error {
-	sum, err := translog.ScanAll(logReader{fs, name}, size, translog.Options{}, nil)
+// verify finds the end of the sound part of a log. What is behind a torn tail
+// never was durable and is cut off. Damage of a log of our own stays as it is,
+// for people; the copy of a foreign log is cut there and fetched again.
+func (sc *scanner) verify(name string, l *LocalLog, size int64) error {
+	opt := translog.Options{}
+	for _, p := range sc.published {
+		if p.Log == l.Log {
+			opt.Published = max(opt.Published, p.End)
+		}
+	}
+	sum, err := translog.ScanAll(logReader{sc.fs, name}, size, opt, nil)
 	l.End = sum.End
-	if sum.Bad != nil && sum.Verdict == translog.VerdictDamage {
+	id := sum.Identity
+	switch {
+	case sum.Bad != nil && sum.Verdict == translog.VerdictDamage:
 		l.Damage = sum.Bad.Error()
-		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	if id := sum.Identity; sum.Records+sum.Fillers > 0 && (id.Resource != res || id.Number != l.Number || id.Origin != l.Origin) {
+	case sum.Records+sum.Fillers > 0 && (id.Resource != sc.res || id.Number != l.Number || id.Origin != l.Origin):
 		l.End, l.Damage = 0, fmt.Sprintf("it is %s of resource %q", id.Name(), id.Resource)
-		return nil
 	}
-	if sum.End < size {
-		if err := fs.Truncate(name, sum.End); err != nil {
+	if sum.End < size && (l.Damage == "" || l.Origin != sc.me) {
+		if err := sc.fs.Truncate(name, l.End); err != nil {
 			return err
 		}
 	}
-	return fs.SyncFile(name)
+	return sc.fs.SyncFile(name)
 }
 
 // addLog enters a new, empty log.
