@@ -191,6 +191,9 @@ func becomePrimary(j *job) error {
 			if err := j.checkSplit(); err != nil {
 				return "", err
 			}
+			if err := j.notInUse(old); err != nil { // it has just become known
+				return "", err
+			}
 			return j.handedOver(old, seen, stamp), nil
 		})
 		if err != nil {

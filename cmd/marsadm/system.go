@@ -118,18 +118,20 @@ func (s *system) Disk(path string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if m := info.Mode(); m&os.ModeDevice == 0 || m&os.ModeCharDevice != 0 {
+	if !isBlock(info.Mode()) {
 		return 0, errors.New("it is no block device")
 	}
 	return f.Seek(0, io.SeekEnd)
 }
 
-// Device follows the link that marsd makes, so that one whose device is gone
-// does not count.
+// Device follows the link that marsd makes: one whose device is gone does not
+// count, nor does a file that somebody has made there by mistake.
 func (s *system) Device(name string) bool {
-	_, err := os.Stat(s.place.DevicePath(name))
-	return err == nil
+	info, err := os.Stat(s.place.DevicePath(name))
+	return err == nil && isBlock(info.Mode())
 }
+
+func isBlock(m os.FileMode) bool { return m&os.ModeDevice != 0 && m&os.ModeCharDevice == 0 }
 
 func (s *system) Address() (string, error) {
 	list, err := net.Interfaces()
