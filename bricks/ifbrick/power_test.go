@@ -125,7 +125,7 @@ func TestForceOff(t *testing.T) {
 	}
 	r.store.hold = true
 	var werr error
-	d.Write(0, make([]byte, 4096), false, func(err error) { werr = err })
+	d.Discard(0, 4096, func(err error) { werr = err })
 	r.until("held", func() bool { return len(r.store.held) > 0 })
 	r.press(false)
 	r.b.ForceOff()
