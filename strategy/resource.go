@@ -26,6 +26,7 @@ type resource struct {
 	publishing int  // publications being committed
 	busyAct    bool // actual-* links are being committed
 	why        string
+	seen       map[history.Log]bool // logfiles in the tree at the last round
 }
 
 // find returns the resource of that name, or nil.
@@ -81,6 +82,9 @@ func (r *resource) reconcile() {
 	f := gather(n.tree, n.me, r.name, n.gossip.connected)
 	f.Stopping = n.stopping
 	f.RotateAt = n.cfg.Tunables.LogrotAutoBytes()
+	if r.forced {
+		r.state.OpenCount = 0
+	}
 	r.syncLogs()
 	v := Decide(&f, &r.state)
 	v.Plan.Members = n.tree.Members(r.name)
@@ -99,24 +103,26 @@ func (r *resource) reconcile() {
 }
 
 // syncLogs tells the worker of logs that marsadm created or that were deleted.
+// A log counts as deleted only when it was seen before: those that the worker
+// makes itself appear in the tree a little later.
 func (r *resource) syncLogs() {
 	if !r.state.Scanned {
 		return
 	}
-	files := r.n.tree.Logs(r.name)
-	for _, l := range files {
+	now := map[history.Log]bool{}
+	for _, l := range r.n.tree.Logs(r.name) {
 		id := history.Log{Number: l.Number, Origin: l.Origin}
+		now[id] = true
 		if _, known := r.state.Local(id); !known && l.Size == 0 && l.Origin == r.n.me {
 			r.wenv.Post(func() { r.w.addLog(id) })
 		}
 	}
 	for _, known := range r.state.Logs {
-		gone := !slices.ContainsFunc(files, func(l symtree.Log) bool { return l.Number == known.Number && l.Origin == known.Origin })
-		if gone && known.Number < r.state.Log.Number {
-			id := known.Log
+		if id := known.Log; r.seen[id] && !now[id] && !r.uses(id.Number, id.Origin) {
 			r.wenv.Post(func() { r.w.dropLog(id) })
 		}
 	}
+	r.seen = now
 }
 
 // uses tells whether a logfile is in use here, or will be.
