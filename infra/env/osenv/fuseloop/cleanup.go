@@ -59,6 +59,31 @@ func (h *Host) cleanup(name string) error {
 	return errors.Join(errs...)
 }
 
+// leftover refuses to make a device beside what a dead predecessor left, which
+// Cleanup has to see first: its users must not believe that the new device is
+// theirs. Plain openers that Cleanup has let go do not matter.
+func leftover(path string) error {
+	loops, err := boundLoops(path)
+	if err != nil {
+		return err
+	}
+	for _, l := range loops {
+		dead, err := l.dead()
+		if err != nil {
+			return err
+		}
+		info, err := l.status()
+		if !dead || err != nil {
+			continue // of a living process elsewhere, or gone since
+		}
+		busy, err := l.exclusive()
+		if info.Flags&unix.LO_FLAGS_AUTOCLEAR == 0 || busy || err != nil {
+			return errors.Join(err, fmt.Errorf("%s of a dead predecessor: %w", l.path(), env.ErrExist))
+		}
+	}
+	return nil
+}
+
 func contains(list []loopDev, l loopDev) bool {
 	for _, x := range list {
 		if x == l {
@@ -70,11 +95,11 @@ func contains(list []loopDev, l loopDev) bool {
 
 // release1 detaches a loop device that has a file of our name. Unless it was
 // found on our own mount it might belong to a living process with the same
-// paths in another mount namespace; then it answers reads.
+// paths in another mount namespace; then it answers reads, and is left alone.
 func (h *Host) release1(l loopDev, mine bool) error {
 	if !mine {
 		if dead, err := l.dead(); err != nil || !dead {
-			return errors.Join(err, fmt.Errorf("%s is served by another process: %w", l.path(), env.ErrInUse))
+			return err
 		}
 	}
 	rdev, err := l.rdev()

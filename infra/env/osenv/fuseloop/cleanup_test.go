@@ -86,6 +86,9 @@ func TestCleanupHalf(t *testing.T) {
 	if err := unix.Unmount(r.host.mountPoint("lv"), unix.MNT_DETACH); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := r.tryCreate("lv", 4096); !errors.Is(err, env.ErrExist) {
+		t.Errorf("create beside the dead: %v", err)
+	}
 	r.cleanTwice()
 
 	dir := r.host.mountPoint("lv")
@@ -117,6 +120,9 @@ func TestCleanupMounted(t *testing.T) {
 		err := r.cleanup("lv")
 		if !errors.Is(err, env.ErrInUse) || !strings.Contains(err.Error(), "umount "+mnt+" first") {
 			t.Fatalf("cleanup while mounted: %v", err)
+		}
+		if _, err := r.tryCreate("lv", 4096); !errors.Is(err, env.ErrExist) {
+			t.Fatalf("create while the dead is mounted: %v", err)
 		}
 	}
 	// A file keeps it busy even when it is out of sight.
@@ -181,8 +187,11 @@ func TestCleanupForeign(t *testing.T) {
 	}
 	d := r.create("lv", 4096)
 	l := d.(*device).loop
-	if err := r.host.release1(l, false); !errors.Is(err, env.ErrInUse) {
-		t.Errorf("a living device was given up: %v", err)
+	if err := r.host.release1(l, false); err != nil {
+		t.Errorf("a living device of somebody else: %v", err)
+	}
+	if err := leftover(filepath.Join(r.host.mountPoint("lv"), "lv")); err != nil {
+		t.Errorf("a living device was taken for a dead one: %v", err)
 	}
 	if !l.bound() {
 		t.Error("the device is gone")

@@ -57,6 +57,9 @@ func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func
 	if list, err := mountsOn(dir); err != nil || len(list) > 0 {
 		return nil, errors.Join(err, fmt.Errorf("%s is mounted: %w", dir, env.ErrExist))
 	}
+	if err := leftover(filepath.Join(dir, cfg.Name)); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
