@@ -25,8 +25,9 @@ func clusterCommands() []command {
 	}
 }
 
-// createCluster makes the initial tree (manual 3.1). The uuid comes last: a
-// tree without it is none yet, so that a crash in between does no harm.
+// createCluster makes the initial tree (manual 3.1). The uuid comes last, when
+// the rest is durable: a tree without it is none yet, so that a crash in
+// between does no harm.
 func createCluster(x *run) error {
 	if err := x.checkFresh("create"); err != nil {
 		return err
@@ -49,8 +50,10 @@ func createCluster(x *run) error {
 		x.warn("INSECURE NETWORK: anybody who reaches the ports of this cluster can read and spoil its data")
 		changes = append(changes, symtree.Set(symtree.DefaultsPath(keyInsecure), "1", 0))
 	}
-	changes = append(changes, symtree.Set(symtree.UUIDPath(), uuid, 0))
 	if err := x.commit(changes, nil); err != nil {
+		return err
+	}
+	if err := x.commit([]symtree.Change{symtree.Set(symtree.UUIDPath(), uuid, 0)}, nil); err != nil {
 		return err
 	}
 	x.say("New cluster UUID is '%s'", uuid)
@@ -91,7 +94,7 @@ func (x *run) checkFresh(what string) error {
 	}
 	for _, fi := range infos {
 		if !ignorable(fi.Name) {
-			return dieHint("move it away, or start over with a fresh file system", "cannot %s a cluster: %s must be empty, found '%s'", what, dir, path.Join(dir, fi.Name))
+			return dieHint("move it away, or start over with a fresh file system; an earlier attempt that was cut short leaves such things, too", "cannot %s a cluster: %s must be empty, found '%s'", what, dir, path.Join(dir, fi.Name))
 		}
 	}
 	return nil

@@ -132,8 +132,13 @@ func invalidate(j *job) error {
 	if err != nil {
 		return errors.Join(err, j.startAgain(), j.commitNow())
 	}
+	// First of all the disk counts as inconsistent, durably: the rest would be
+	// a lie about it.
 	h, n := j.host, s.at.Number
 	j.set(symtree.SyncStatusPath(j.res, h), "0")
+	if err := j.commitNow(); err != nil {
+		return err
+	}
 	j.set(symtree.SyncFromPath(j.res, h), p)
 	if j.tree.Exists(symtree.SyncPosPath(j.res, h)) {
 		j.set(symtree.SyncPosPath(j.res, h), s.at.String())

@@ -106,13 +106,20 @@ func (k *fakeKeys) Install(host string, answer []byte) (string, error) {
 	return cluster, nil
 }
 
+// newFake is a host without a file system.
+func newFake(t *testing.T, host string) *fakeSys {
+	s := &fakeSys{t: t, wall: 4_000_000_000_000_000_000, mounted: true, keys: &fakeKeys{},
+		disks: map[string]int64{"/dev/disk": 1 << 20}, devices: map[string]bool{}}
+	s.place = place.FromEnv(func(k string) string { return map[string]string{"MARS_IP": "192.0.2.1"}[k] }, host)
+	return s
+}
+
 // newSys is a host with an empty tree and no marsd.
 func newSys(t *testing.T, host string) *fakeSys {
 	t.Helper()
-	s := &fakeSys{t: t, wall: 4_000_000_000_000_000_000, mounted: true, keys: &fakeKeys{},
-		disks: map[string]int64{"/dev/disk": 1 << 20}, devices: map[string]bool{}}
+	s := newFake(t, host)
 	dir := t.TempDir()
-	s.place = place.FromEnv(func(k string) string { return map[string]string{"MARS_DIR": dir, "MARS_IP": "192.0.2.1"}[k] }, host)
+	s.place.MarsDir = dir
 	fs, err := osenv.NewFS(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -129,8 +136,12 @@ func newMember(t *testing.T, host string) *fakeSys {
 	t.Helper()
 	s := newSys(t, host)
 	s.loaded = true
-	s.set("uuid", testUUID, "ips/ip-A", "192.0.2.1", "ips/ip-B", "192.0.2.2", "ips/ip-C", "192.0.2.3", "todo-global/deleted-"+host, "1")
+	fillMember(s, host)
 	return s
+}
+
+func fillMember(s *fakeSys, host string) {
+	s.set("uuid", testUUID, "ips/ip-A", "192.0.2.1", "ips/ip-B", "192.0.2.2", "ips/ip-C", "192.0.2.3", "todo-global/deleted-"+host, "1")
 }
 
 // newPair is host in a resource r of A (primary) and B (secondary, all
@@ -138,6 +149,14 @@ func newMember(t *testing.T, host string) *fakeSys {
 func newPair(t *testing.T, host string) *fakeSys {
 	t.Helper()
 	s := newMember(t, host)
+	fillPair(s)
+	if host == "A" {
+		s.devices["r"] = true
+	}
+	return s
+}
+
+func fillPair(s *fakeSys) {
 	s.set("resource-r/size", "65536000", "resource-r/primary", "A")
 	for _, h := range []string{"A", "B"} {
 		at := func(p string) string { return "resource-r/" + strings.ReplaceAll(p, "$", h) }
@@ -150,10 +169,6 @@ func newPair(t *testing.T, host string) *fakeSys {
 	s.set("resource-r/actual-A/is-primary", "1")
 	s.disks["/dev/disk"] = 65536000
 	s.file("resource-r/log-000000001-A", 500)
-	if host == "A" {
-		s.devices["r"] = true
-	}
-	return s
 }
 
 // set writes links, PATH VALUE pairs, as anybody could.

@@ -5,7 +5,7 @@ package marsadm
 import "mars/infra/symtree"
 
 // resize enlarges a resource (manual 3.2.2). The primary's own syncstatus goes
-// first, since its disk is the truth; the others sync what is new.
+// first, durably, since its disk is the truth; the others sync what is new.
 func resize(j *job) error {
 	t := j.tree
 	if t.Primary(j.res) != j.host || !j.actual(j.host, symtree.ActualIsPrimary) {
@@ -41,6 +41,9 @@ func resize(j *job) error {
 		return die("sync on %s has not yet finished: %d of %d", j.host, n, old)
 	}
 	j.set(symtree.SyncStatusPath(j.res, j.host), symtree.FormatInt(size))
+	if err := j.commitNow(); err != nil {
+		return err
+	}
 	j.set(symtree.SizePath(j.res), symtree.FormatInt(size))
 	j.say("new size: %d bytes", size)
 	return nil

@@ -5,6 +5,7 @@ package marsadm
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"mars/infra/symtree"
@@ -92,8 +93,7 @@ func (j *job) checkDeviceName(name string) error {
 	return nil
 }
 
-// createResource makes a resource (manual 3.2.1). The link data-HOST, which is
-// the membership, comes last.
+// createResource makes a resource (manual 3.2.1).
 func createResource(j *job) error {
 	first, err := j.freshNumber()
 	if err != nil {
@@ -127,8 +127,7 @@ func createResource(j *job) error {
 	j.create(symtree.LogPath(j.res, first, j.host))
 	j.set(symtree.VersionPath(j.res, first, j.host), symtree.InitialVersion(first, j.host))
 	j.set(symtree.ReplayPath(j.res, j.host), symtree.ReplayLink{Number: first, Origin: j.host}.String())
-	j.set(symtree.DataPath(j.res, j.host), a.disk)
-	if err := j.commitNow(); err != nil {
+	if err := j.becomeMember(a.disk); err != nil {
 		return err
 	}
 	j.say("successfully created resource '%s'", j.res)
@@ -155,6 +154,8 @@ func (j *job) freshNumber() (int, error) {
 		last = max(last, l.Number)
 		remains = append(remains, l.Origin)
 	}
+	// Own remains, as of an attempt that was cut short, are overwritten.
+	remains = slices.DeleteFunc(remains, func(host string) bool { return host == j.host })
 	for _, o := range t.Orders() {
 		if n, err := symtree.Parse(o.Target); err == nil && n.Resource == j.res {
 			last = max(last, n.Number)
@@ -165,6 +166,16 @@ func (j *job) freshNumber() (int, error) {
 			"resource '%s' still has remains of its former members, like host '%s'", j.res, remains[0])
 	}
 	return last + 1, nil
+}
+
+// becomeMember commits what was collected, then the link data-HOST, which is
+// the membership: a power cut never leaves half a member.
+func (j *job) becomeMember(disk string) error {
+	if err := j.commitNow(); err != nil {
+		return err
+	}
+	j.set(symtree.DataPath(j.res, j.host), disk)
+	return j.commitNow()
 }
 
 // memberDirs are the directories of a member.
@@ -233,7 +244,7 @@ func (j *job) awaitSource(host string) (s source, err error) {
 // joinResource makes this host a member (manual 3.2.1).
 func joinResource(j *job) error {
 	t := j.tree
-	if t.IsMember(j.res, j.host) || t.Exists(symtree.ReplayPath(j.res, j.host)) && !j.opt.force {
+	if t.IsMember(j.res, j.host) {
 		return dieHint("if it shall start over: marsadm invalidate "+j.res, "resource '%s' has been already joined by host '%s'; refusing dangerous operation", j.res, j.host)
 	}
 	size, ok := t.Size(j.res)
@@ -274,8 +285,7 @@ func joinResource(j *job) error {
 		j.set(symtree.ConnectPath(j.res, p), j.host)
 	}
 	j.set(symtree.ReplayPath(j.res, j.host), s.at.String())
-	j.set(symtree.DataPath(j.res, j.host), a.disk)
-	if err := j.commitNow(); err != nil {
+	if err := j.becomeMember(a.disk); err != nil {
 		return err
 	}
 	j.say("successfully joined resource '%s'", j.res)
