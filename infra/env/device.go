@@ -28,7 +28,7 @@ type DevRequest struct {
 // DeviceHandler takes the requests of one device, on its executor.
 type DeviceHandler interface {
 	Request(r *DevRequest)
-	// Opened reports a change of the open count.
+	// OpenCount reports a change of the open count; see Device.Probe.
 	OpenCount(n int)
 }
 
@@ -41,7 +41,9 @@ type DeviceConfig struct {
 
 // Device is a live block device.
 type Device interface {
-	// Complete answers a request; the request may be reused at once.
+	// Complete answers a request; the request may be reused at once. After a
+	// forced Close it may still be called, and does nothing; Buf of a request
+	// stays valid until then.
 	Complete(r *DevRequest, err error)
 	// Probe counts the openers now; the result comes in done, and as
 	// OpenCount if it changed.
@@ -57,6 +59,9 @@ type Device interface {
 
 // Devices makes front ends: ublk, or FUSE and loop, or the simulator's.
 type Devices interface {
+	// Create makes a front end, or takes over the one that a predecessor of
+	// this daemon left, where that can be done (ublk); otherwise it fails with
+	// ErrExist until Cleanup removed that.
 	Create(cfg DeviceConfig, h DeviceHandler, done func(Device, error))
 	// Cleanup removes what a dead predecessor of this daemon left behind for
 	// the named device (dead mounts, loop devices, symlinks).
