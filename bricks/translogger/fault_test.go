@@ -361,3 +361,30 @@ func TestForcedOff(t *testing.T) {
 		}
 	}
 }
+
+// TestSecondBatchFails: the batch before it is on its way still, and counts.
+func TestSecondBatchFails(t *testing.T) {
+	r := newRig(t, 1, 1<<20, simenv.NodeOptions{}, func(tu *Tuning) { tu.SecondBatch = 1 })
+	r.start()
+	r.w.RunFor(100 * time.Millisecond)
+	f := r.n.File(r.logs[0].Name())
+	f.Fail(failDurable(2, false, simenv.ErrIO))
+	f.SetSlow(1000)
+	r.do(block.Write, 0, 4096, false, nil)
+	r.w.RunFor(time.Microsecond)
+	f.SetSlow(1)
+	r.do(block.Write, 8192, 4096, false, nil)
+	r.wait("failure", func() bool { return r.lg.LogFailed() != nil })
+	if r.fly != 2 || len(r.logErrs) != 0 {
+		t.Fatalf("%d in flight, %v", r.fly, r.logErrs)
+	}
+	r.wait("report", func() bool { return len(r.logErrs) > 0 })
+	if r.fly != 1 || r.or.must != 1 || r.logErrs[0].End != r.ends[1] || r.ends[1] == 0 {
+		t.Fatalf("%d in flight, %d pieces answered, %+v", r.fly, r.or.must, r.logErrs[0])
+	}
+	r.crashCheck(simenv.Zero())
+	r.rotate()
+	r.sync()
+	r.off()
+	r.raw()
+}

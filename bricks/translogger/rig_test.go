@@ -19,6 +19,8 @@ import (
 
 const diskPath = "/dev/vdb"
 
+var envWrite = env.OpenMode{Create: true, Write: true}
+
 // top is the test's own brick above the logger.
 type top struct{ *brick.Brick }
 
