@@ -332,3 +332,18 @@ func TestLogDelete(t *testing.T) {
 		t.Errorf("%v", s.targets())
 	}
 }
+
+// What a failing phase has collected is not written along with the others.
+func TestFailedPhaseWritesNothing(t *testing.T) {
+	s := newPair(t, "B")
+	x := &run{sys: s, host: "B", tree: s.tree(), cmd: &command{}}
+	j := &job{run: x, res: "r"}
+	err := j.runPhase(1, phase{"fail", func(j *job) error {
+		j.set("userspace/x", "1")
+		j.order("userspace/y")
+		return die("no")
+	}})
+	if err == nil || len(j.changes) > 0 || len(j.orders) > 0 {
+		t.Errorf("%v, %v, %v", err, j.changes, j.orders)
+	}
+}

@@ -165,6 +165,10 @@ func TestPrimaryRefusals(t *testing.T) {
 		})
 	}
 	s := newPair(t, "B")
+	s.set("resource-r/primary", "(none)", "resource-r/actual-A/is-primary", "0", "resource-r/actual-B/split-brain", "log 1")
+	s.remove("resource-r/version-000000001-A") // nobody is ahead
+	s.refused("primary r", 1, "split brain detected")
+	s = newPair(t, "B")
 	s.loaded = false
 	s.refused("primary r --force", 1, "no marsd is running")
 }
