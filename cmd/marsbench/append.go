@@ -5,16 +5,24 @@ import (
 	"time"
 
 	"mars/infra/block"
+	"mars/infra/brick"
 	"mars/infra/translog"
 )
 
-// The slices of the comparison with the bare loop.
+// The slices of the comparison with the bare loop. They are short and make up
+// groups: a swing of the machine hits both sides of a group. What happens once a
+// second (writeback by age, publishing) is spread over the slices, since its
+// clock goes on while the bare loop runs.
 const (
-	bareSlice = 200 * time.Millisecond
-	oneSlice  = 500 * time.Millisecond
-	manySlice = 400 * time.Millisecond
-	warmTime  = 1500 * time.Millisecond
+	bareSlice = 50 * time.Millisecond
+	logSlice  = 125 * time.Millisecond
+	groupSize = 5
+	warmTime  = 1200 * time.Millisecond
+	diskSlice = 500 * time.Millisecond
 )
+
+// many is how many writers are many.
+const many = 64
 
 // padded is what a record of 4 KiB takes in a batch of its own.
 func padded(align int64) int64 {
@@ -23,46 +31,128 @@ func padded(align int64) int64 {
 }
 
 // fourK is the pattern of most measurements.
-func fourK(depth int, d time.Duration) pattern {
-	return pattern{op: block.Write, size: 4096, depth: depth, time: d}
+func fourK(depth int, o order, d time.Duration) pattern {
+	return pattern{op: block.Write, size: 4096, depth: depth, order: o, time: d}
 }
 
-// measureAppend compares one writer and 64 with the bare loop.
+// comparison is what came of the bare loop and the logger in turn, by group.
+type comparison struct {
+	bare, rates []float64 // writes a second
+	lat         []time.Duration
+}
+
+// share is the logger's rate in units of the bare loop's.
+func (c *comparison) share() float64 { return median(ratios(c.rates, c.bare)) }
+
+// remark tells how far the groups differ, and the latencies.
+func (c *comparison) remark() string {
+	low, high := spread(ratios(c.rates, c.bare))
+	return fmt.Sprintf("%d groups, %.2f to %.2f times the bare loop; p50 %v, p99 %v", len(c.rates), low, high,
+		quantile(c.lat, 0.5).Round(time.Microsecond), quantile(c.lat, 0.99).Round(time.Microsecond))
+}
+
+// compare alternates the bare loop and a pattern, then lets the disk rest.
+func (r *rig) compare(b *bare, p pattern, groups int) (c comparison, err error) {
+	p.time = warmTime
+	if _, err := r.run(p); err != nil {
+		return c, err
+	}
+	p.time = logSlice
+	for range groups {
+		var base, log tally
+		if err := r.rotate(); err != nil {
+			return c, err
+		}
+		for range groupSize {
+			if err := r.hold(); err != nil {
+				return c, err
+			}
+			n, t, err := b.run(bareSlice)
+			if err != nil {
+				return c, err
+			}
+			base.add(n, t)
+			if err := r.resume(); err != nil {
+				return c, err
+			}
+			o, err := r.go1(p)
+			if err != nil {
+				return c, err
+			}
+			log.add(o.ops, o.time)
+			c.lat = append(c.lat, o.lat...)
+		}
+		c.bare, c.rates = append(c.bare, base.rate()), append(c.rates, log.rate())
+	}
+	return c, r.drain()
+}
+
+// measureAppend compares one writer and many with the bare loop. The targets
+// are for writers that go from block to block, so that the writeback can gather.
+// With writers at random every write costs the disk another random one, and
+// many of them measure the disk: that is reported beside what it can do alone.
 func measureAppend(r *rig, b *bare, rounds int, rep *report) error {
-	base1, one, outs, err := r.pairs(b, fourK(1, oneSlice), rounds, bareSlice, warmTime)
+	one, err := r.compare(b, fourK(1, streams, 0), rounds)
 	if err != nil {
 		return err
 	}
-	var lat []time.Duration
-	for _, o := range outs[len(outs)-1:] {
-		lat = append(lat, o.lat...)
-	}
-	if err := r.drain(); err != nil {
-		return err
-	}
-	base64, many, _, err := r.pairs(b, fourK(64, manySlice), rounds, bareSlice, warmTime/3)
+	lots, err := r.compare(b, fourK(many, streams, 0), rounds)
 	if err != nil {
 		return err
 	}
-	if err := r.drain(); err != nil {
+	rep.add("bare loop", median(append(one.bare, lots.bare...)), "writes/s", fmt.Sprintf("%d bytes, O_DIRECT, RWF_DSYNC, laid-out blocks", b.size))
+	rep.add("append 4 KiB, 1 writer", median(one.rates), "writes/s", one.remark())
+	rep.check("  as a share of the bare loop", one.share(), "", ">=", 0.85, "")
+	rep.add(fmt.Sprintf("append 4 KiB, %d writers", many), median(lots.rates), "writes/s", lots.remark())
+	rep.check("  as a multiple of 1 writer", lots.share()/one.share(), "", ">=", 15, "each by the bare loop beside it")
+	return measureRandom(r, b, max(rounds/2, 1), rep)
+}
+
+func measureRandom(r *rig, b *bare, rounds int, rep *report) error {
+	alone, err := r.diskAlone()
+	if err != nil {
 		return err
 	}
-	share, times := ratios(one, base1), ratios(many, base64)
-	low, high := spread(share)
-	rep.add("bare loop", median(append(base1, base64...)), "writes/s", fmt.Sprintf("%d bytes, O_DIRECT, RWF_DSYNC, laid-out blocks", b.size))
-	rep.add("append 4 KiB, 1 writer", median(one), "writes/s", fmt.Sprintf("p50 %v, p99 %v", quantile(lat, 0.5), quantile(lat, 0.99)))
-	rep.check("  as a share of the bare loop", median(share), "", ">=", 0.85, fmt.Sprintf("%d pairs, %.2f to %.2f", len(share), low, high))
-	rep.add("append 4 KiB, 64 writers", median(many), "writes/s", "with the writeback of all of it")
-	low, high = spread(times)
-	rep.check("  as a multiple of 1 writer", median(times)/median(share), "", ">=", 15,
-		fmt.Sprintf("both by the bare loop beside them: %.1f to %.1f times that", low, high))
+	rep.add("disk alone, 4 KiB at random, 32 in flight", alone.rate(), "writes/s", "without logger, not durable")
+	for _, depth := range []int{1, many} {
+		c, err := r.compare(b, fourK(depth, random, 0), rounds)
+		if err != nil {
+			return err
+		}
+		rep.add(fmt.Sprintf("append 4 KiB at random, %d writers", depth), median(c.rates), "writes/s", c.remark())
+	}
 	return nil
+}
+
+// diskAlone writes to the disk past the logger, which has nothing to do.
+func (r *rig) diskAlone() (o outcome, err error) {
+	var s *source
+	err = r.do(func() (err error) {
+		if s, err = newSource(&r.g, r.e, "past"); err != nil {
+			return err
+		}
+		return brick.Connect(s.Input(0), r.disk.Output(0))
+	})
+	if err != nil {
+		return o, err
+	}
+	if err := r.press(s.Brick, true); err != nil {
+		return o, err
+	}
+	o, err = r.runOn(s, fourK(32, random, diskSlice))
+	if err != nil {
+		return o, err
+	}
+	if err := r.press(s.Brick, false); err != nil {
+		return o, err
+	}
+	return o, r.do(func() error { return r.g.Remove(s.Brick) })
 }
 
 // measureGrowth counts small batches that let the log grow.
 func measureGrowth(r *rig, rep *report) error {
-	for _, depth := range []int{1, 16} {
-		if _, err := r.run(fourK(depth, 300*time.Millisecond)); err != nil {
+	for _, depth := range []int{1, 16, many} {
+		if _, err := r.run(fourK(depth, streams, 300*time.Millisecond)); err != nil {
 			return err
 		}
 		var from, to gauge
@@ -70,7 +160,7 @@ func measureGrowth(r *rig, rep *report) error {
 		if err := r.do(func() error { from = *g; return nil }); err != nil {
 			return err
 		}
-		if _, err := r.go1(fourK(depth, time.Second)); err != nil {
+		if _, err := r.go1(fourK(depth, streams, time.Second)); err != nil {
 			return err
 		}
 		if err := r.do(func() error { to = *g; return nil }); err != nil {

@@ -43,17 +43,30 @@ func newBare(path string, size int64) (*bare, error) {
 
 func (b *bare) close() { _, _ = unix.Munmap(b.buf), unix.Close(b.fd) }
 
-// run writes for about d and returns the writes a second.
-func (b *bare) run(d time.Duration) (float64, error) {
+// run writes for about d and tells how many in which time.
+func (b *bare) run(d time.Duration) (n int64, t time.Duration, err error) {
 	begin := time.Now()
-	for n := int64(1); ; n++ {
+	for t < d {
 		if err := b.write(); err != nil {
-			return 0, err
+			return n, t, err
 		}
-		if t := time.Since(begin); t >= d {
-			return perSecond(n, t), nil
-		}
+		n++
+		t = time.Since(begin)
 	}
+	return n, t, nil
+}
+
+// latencies is run, telling the time of each write.
+func (b *bare) latencies(d time.Duration) (out []time.Duration, err error) {
+	begin := time.Now()
+	for at := begin; at.Sub(begin) < d; {
+		if err := b.write(); err != nil {
+			return nil, err
+		}
+		now := time.Now()
+		out, at = append(out, now.Sub(at)), now
+	}
+	return out, nil
 }
 
 func (b *bare) write() error {

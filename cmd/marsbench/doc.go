@@ -2,7 +2,7 @@
 // of less than a minute, and says for every target whether it is met. The exit
 // status is 1 when one is missed or a measurement failed.
 //
-//	marsbench [-dir DIR] [-round N] [-cpuprofile FILE]
+//	marsbench [-dir DIR] [-rounds N] [-only PARTS] [-cpuprofile FILE]
 //
 // # What is compared
 //

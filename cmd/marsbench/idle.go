@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"mars/bricks/aio"
@@ -48,19 +49,25 @@ type idleOutcome struct {
 // share is the CPU used in per cent of a core.
 func (o idleOutcome) share() float64 { return 100 * o.CPU.Seconds() / o.Time.Seconds() }
 
-// measureIdle asks a child what idle resources cost: on the executors that
-// production has, and with an executor for each.
+// measureIdle asks children what idle resources cost: on the executors that
+// production has, and with an executor for each. They idle at the same time.
 func measureIdle(ctx context.Context, dir string, rep *report) error {
-	for _, executors := range []int{0, idleResources} {
-		var o idleOutcome
-		t := idleTask{Dir: filepath.Join(dir, "idle"), Resources: idleResources, Executors: executors, Time: idleTime}
-		if err := spawn(ctx, task{Idle: &t}, &o); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(t.Dir); err != nil {
-			return err
-		}
-		name := fmt.Sprintf("%d idle resources, %d executors", t.Resources, o.Executors)
+	executors := [2]int{0, idleResources}
+	var outs [2]idleOutcome
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i := range executors {
+		t := idleTask{Dir: filepath.Join(dir, fmt.Sprintf("idle%d", i)), Resources: idleResources, Executors: executors[i], Time: idleTime}
+		wg.Go(func() {
+			errs[i] = errors.Join(spawn(ctx, task{Idle: &t}, &outs[i]), os.RemoveAll(t.Dir))
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	for _, o := range outs {
+		name := fmt.Sprintf("%d idle resources, %d executors", idleResources, o.Executors)
 		note := fmt.Sprintf("%v of CPU time in %v", o.CPU, o.Time.Round(time.Millisecond))
 		rep.check(name+", CPU", o.share(), "% of a core", "<", idleShare, note)
 		rep.check(name+", memory", float64(o.RSS)/(1<<20), "MiB", "<", idleMemory, "resident")

@@ -15,14 +15,20 @@ import (
 	"time"
 )
 
-// diskSize is the size of the disk below the logger, in bytes.
-const diskSize = 256 << 20
+// options are the flags.
+type options struct {
+	dir     string
+	rounds  int
+	only    string
+	profile string
+}
 
 func main() {
-	dir := flag.String("dir", os.TempDir(), "directory on the disk to measure; its file system must know direct IO")
-	rounds := flag.Int("rounds", 7, "pairs of slices for each comparison with the bare loop")
-	only := flag.String("only", "", "comma-separated parts to measure (append, growth, latency, allocs, mixed, device, replay, idle); default: all")
-	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
+	var o options
+	flag.StringVar(&o.dir, "dir", os.TempDir(), "directory on the disk to measure; its file system must know direct IO")
+	flag.IntVar(&o.rounds, "rounds", 7, "groups of slices for each comparison with the bare loop")
+	flag.StringVar(&o.only, "only", "", "comma-separated parts to measure, of "+strings.Join(partNames, " ")+"; all if empty")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
 	// Executors sit in system calls most of the time; see package osenv.
 	runtime.GOMAXPROCS(runtime.NumCPU() + 2)
@@ -35,7 +41,7 @@ func main() {
 	case child:
 		err = runTask(ctx, t)
 	default:
-		err = bench(ctx, os.Stdout, *dir, *rounds, *only, *profile)
+		err = bench(ctx, os.Stdout, o)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "marsbench: %v\n", err)
@@ -47,9 +53,9 @@ func main() {
 var errMissed = errors.New("targets missed")
 
 // bench measures and prints; the error says what was missed.
-func bench(ctx context.Context, w io.Writer, dir string, rounds int, only, profile string) (err error) {
-	if profile != "" {
-		f, err := os.Create(profile)
+func bench(ctx context.Context, w io.Writer, o options) (err error) {
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
 		if err != nil {
 			return err
 		}
@@ -59,21 +65,31 @@ func bench(ctx context.Context, w io.Writer, dir string, rounds int, only, profi
 		}
 		defer pprof.StopCPUProfile()
 	}
-	base, err := os.MkdirTemp(dir, "marsbench-")
+	parts, err := choose(o.only)
+	if err != nil {
+		return err
+	}
+	if o.rounds < 1 {
+		return fmt.Errorf("%d rounds are none", o.rounds)
+	}
+	base, err := os.MkdirTemp(o.dir, "marsbench-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(base)) }()
 	begin := time.Now()
 	var rep report
-	variant, err := measure(ctx, base, rounds, only, &rep)
+	variant, err := measure(ctx, base, parts, o.rounds, &rep)
 	if err != nil {
 		return err
 	}
 	if err := rep.print(w); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n%d cores, %s, %s, in %.0f s\n", runtime.NumCPU(), variant, dir, time.Since(begin).Seconds())
+	_, err = fmt.Fprintf(w, "\n%d cores, %s, %s, in %.0f s\n", runtime.NumCPU(), variant, o.dir, time.Since(begin).Seconds())
+	if err != nil {
+		return err
+	}
 	return conclude(w, &rep)
 }
 
@@ -85,72 +101,4 @@ func conclude(w io.Writer, rep *report) error {
 		return err
 	}
 	return fmt.Errorf("%w:\n  %s", errMissed, strings.Join(missed, "\n  "))
-}
-
-// part is one measurement.
-type part struct {
-	name string
-	run  func() error
-}
-
-// wanted tells whether a part was asked for.
-func wanted(only, name string) bool {
-	if only == "" {
-		return true
-	}
-	for s := range strings.SplitSeq(only, ",") {
-		if strings.TrimSpace(s) == name {
-			return true
-		}
-	}
-	return false
-}
-
-// measure makes the stage and runs the parts on it. A part that fails is noted
-// and ends the run: its rig may be in any state.
-func measure(ctx context.Context, base string, rounds int, only string, rep *report) (variant string, err error) {
-	if wanted(only, "idle") {
-		if err := measureIdle(ctx, base, rep); err != nil {
-			rep.fail("idle", err)
-		}
-	}
-	devices, noDevices := frontEnds(base)
-	r, err := newRig(ctx, base, diskSize, devices)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, r.close()) }()
-	variant = r.node.IOVariant()
-	if variant != "io_uring" {
-		rep.add("(no io_uring here: workers do the IO)", 0, "", "")
-	}
-	b, err := newBare(base+"/bare", padded(r.align()))
-	if err != nil {
-		return variant, err
-	}
-	defer b.close()
-	for _, p := range []part{
-		{"append", func() error { return measureAppend(r, b, rounds, rep) }},
-		{"growth", func() error { return measureGrowth(r, rep) }},
-		{"latency", func() error { return measureLatency(r, rep) }},
-		{"allocs", func() error { return measureAllocs(r, rep) }},
-		{"mixed", func() error { return measureMixed(r, rep) }},
-		{"device", func() error {
-			if noDevices != nil {
-				rep.add("(no device: "+noDevices.Error()+")", 0, "", "")
-				return nil
-			}
-			return measureDevice(r, rep)
-		}},
-		{"replay", func() error { return measureReplay(r, rep) }},
-	} {
-		if !wanted(only, p.name) {
-			continue
-		}
-		if err := p.run(); err != nil {
-			rep.fail(p.name, err)
-			break
-		}
-	}
-	return variant, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"mars/bricks/aio"
 	"mars/bricks/translogger"
+	"mars/infra/block"
 	"mars/infra/brick"
 	"mars/infra/env"
 	"mars/infra/env/osenv"
@@ -250,11 +251,10 @@ func (r *rig) rotate() error {
 func (r *rig) close() error { return r.node.Close(patience) }
 
 // align is the alignment of the log's batches in bytes.
-func (r *rig) align() (n int64) {
-	// The executor is alive: the rig has just been made.
-	_ = r.do(func() error {
-		n = int64(max(r.gauge().Output(0).Ops.(*gaugeOps).Info().Align, translog.Unit))
+func (r *rig) align() (n int64, err error) {
+	err = r.do(func() error {
+		n = int64(max(block.OpsOf(r.lg.Input(r.current())).Info().Align, translog.Unit))
 		return nil
 	})
-	return n
+	return n, err
 }

@@ -14,7 +14,10 @@ func (r *rig) run(p pattern) (outcome, error) {
 }
 
 // go1 is run without the rotation.
-func (r *rig) go1(p pattern) (outcome, error) {
+func (r *rig) go1(p pattern) (outcome, error) { return r.runOn(r.src, p) }
+
+// runOn lets any source work.
+func (r *rig) runOn(s *source, p pattern) (outcome, error) {
 	if p.span == 0 {
 		p.span = r.size
 	}
@@ -22,13 +25,13 @@ func (r *rig) go1(p pattern) (outcome, error) {
 		p.time = time.Hour
 	}
 	c := make(chan outcome, 1)
-	r.e.Post(func() { r.src.run(p, func(o outcome) { c <- o }) })
+	r.e.Post(func() { s.run(p, func(o outcome) { c <- o }) })
 	select {
 	case o := <-c:
 		return r.judge(o)
 	case <-r.ctx.Done():
 	}
-	r.src.stop.Store(true)
+	s.stop.Store(true)
 	<-c
 	return outcome{}, context.Cause(r.ctx)
 }
@@ -71,35 +74,4 @@ func (r *rig) drain() error {
 		r.lg.SetTuning(r.tune) // lets it look again
 		return r.lg.MemUsed() == 0 && r.disk.InFlight() == 0
 	})
-}
-
-// pairs alternates slices of the bare loop and of the logger and returns the
-// rates of both. Warm is how long the logger runs before.
-func (r *rig) pairs(b *bare, p pattern, rounds int, short, warm time.Duration) (bareRates, rates []float64, all []outcome, err error) {
-	warmUp := p
-	warmUp.time = warm
-	if _, err = r.run(warmUp); err != nil {
-		return nil, nil, nil, err
-	}
-	for range rounds {
-		if err = r.rotate(); err != nil {
-			return nil, nil, nil, err
-		}
-		if err = r.hold(); err != nil {
-			return nil, nil, nil, err
-		}
-		x, err := b.run(short)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		if err := r.resume(); err != nil {
-			return nil, nil, nil, err
-		}
-		o, err := r.go1(p)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		bareRates, rates, all = append(bareRates, x), append(rates, o.rate()), append(all, o)
-	}
-	return bareRates, rates, all, nil
 }

@@ -16,10 +16,19 @@ type pattern struct {
 	op    block.Op
 	size  int64 // bytes of a request
 	depth int   // requests in flight
-	span  int64 // bytes of the device that are used, from its start; at random
+	span  int64 // bytes of the device that are used, from its start
+	order order
 	time  time.Duration
 	count int64 // end after so many requests; 0: by the time alone
 }
+
+// order says where the requests of a slice go.
+type order uint8
+
+const (
+	random  order = iota // anywhere
+	streams              // each lane from block to block in a part of its own
+)
 
 // outcome is what came of it.
 type outcome struct {
@@ -56,6 +65,8 @@ type lane struct {
 	s      *source
 	m      block.Mref
 	buf    []byte
+	number int64
+	block  int64 // streams: of its part, the next
 	again  env.Task
 	at     time.Time
 	inside bool // within IO
@@ -78,7 +89,7 @@ func (s *source) run(p pattern, done func(outcome)) {
 	s.p, s.done, s.started = p, done, 0
 	s.out = outcome{lat: s.out.lat[:0]}
 	for len(s.lanes) < p.depth {
-		l := &lane{s: s}
+		l := &lane{s: s, number: int64(len(s.lanes))}
 		l.again.Fn = l.issue
 		s.lanes = append(s.lanes, l)
 	}
@@ -92,6 +103,7 @@ func (s *source) run(p pattern, done func(outcome)) {
 	s.begin = time.Now()
 	for _, l := range s.lanes[:p.depth] {
 		s.busy++
+		s.started++
 		l.issue()
 	}
 }
@@ -113,13 +125,23 @@ func (s *source) scramble(b []byte) {
 	}
 }
 
+// place is where the lane's next request goes.
+func (l *lane) place() int64 {
+	p := &l.s.p
+	blocks := p.span / p.size
+	if p.order == random {
+		return int64(l.s.random()%uint64(blocks)) * p.size
+	}
+	part := blocks / int64(p.depth)
+	at := l.number*part + l.block%part
+	l.block++
+	return at * p.size
+}
+
 // issue starts the lane's next request.
 func (l *lane) issue() {
 	s, m := l.s, &l.m
-	s.started++
-	r := s.random()
-	m.Op, m.Data = s.p.op, l.buf
-	m.Pos, m.Len = int64(r%uint64(s.p.span/s.p.size))*s.p.size, s.p.size
+	m.Op, m.Data, m.Pos, m.Len = s.p.op, l.buf, l.place(), s.p.size
 	l.buf[0]++
 	l.inside, l.inline = true, false
 	l.at = time.Now()
@@ -146,6 +168,7 @@ func (l *lane) MrefDone(m *block.Mref, err error) {
 	}
 	elapsed := now.Sub(s.begin)
 	if elapsed < s.p.time && s.out.err == nil && !s.stop.Load() && (s.p.count == 0 || s.started < s.p.count) {
+		s.started++
 		if l.inline = l.inside; !l.inside {
 			l.issue()
 		}

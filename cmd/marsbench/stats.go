@@ -39,7 +39,17 @@ func perSecond(n int64, d time.Duration) float64 {
 	return float64(n) / d.Seconds()
 }
 
-// ratios divides each a by its neighbour b; pairs without a rate are left out,
+// tally adds up slices.
+type tally struct {
+	ops  int64
+	time time.Duration
+}
+
+func (t *tally) add(n int64, d time.Duration) { t.ops, t.time = t.ops+n, t.time+d }
+
+func (t *tally) rate() float64 { return perSecond(t.ops, t.time) }
+
+// ratios divides each a by its neighbour b; those without a rate are left out,
 // so that a slice in which nothing happened can not pass for a fast one.
 func ratios(a, b []float64) []float64 {
 	var out []float64
