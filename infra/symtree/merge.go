@@ -108,7 +108,7 @@ func (c *Context) Decide(path string, old Entry, exists bool, e Entry) Verdict {
 		if _, err := orderTarget(e.Value); err != nil {
 			return RefuseValue
 		}
-		if !exists && c.finished(name) {
+		if !exists && c.finished(name, e.Stamp) {
 			return RefuseFinished
 		}
 	case KindUUID:
@@ -133,11 +133,11 @@ func (c *Context) blocked(n Name, path string, stamp int64) bool {
 }
 
 // finished reports whether an order that is not in the tree has been here.
-func (c *Context) finished(n Name) bool {
+func (c *Context) finished(n Name, stamp int64) bool {
 	if n.Host == "" {
 		return n.Number <= c.deleted
 	}
-	return n.Number <= c.acks.Of(n.Host)
+	return c.acks.Has(n.Host, n.Number, stamp)
 }
 
 // Refusal is an entry that was not taken, with the reason.

@@ -23,18 +23,37 @@ type Name struct {
 // Parse takes a path relative to /mars apart. The error wraps ErrGrammar: such
 // a name does not exist for us, whatever lies there.
 func Parse(path string) (Name, error) {
-	if len(path) <= MaxPath && strings.Count(path, "/") < MaxDepth {
-		for k := KindUUID; k < kindEnd; k++ {
-			if n, ok := match(rules[k].pattern, path); ok {
-				n.Kind = k
-				return n, nil
-			}
-		}
+	if n := parse(path); n.Kind != KindNone {
+		return n, nil
 	}
 	if len(path) > 80 {
 		path = path[:80] + "..."
 	}
 	return Name{}, fmt.Errorf("%w: %q", ErrGrammar, path)
+}
+
+func parse(path string) Name {
+	if len(path) > MaxPath || strings.Count(path, "/") >= MaxDepth {
+		return Name{}
+	}
+	from, to, skip, res := KindUUID, KindResourceDir, 0, ""
+	if in, ok := strings.CutPrefix(path, resourcePrefix); ok {
+		res, path, ok = strings.Cut(in, "/")
+		if !goodResource(res) {
+			return Name{}
+		}
+		if !ok {
+			return Name{Kind: KindResourceDir, Resource: res}
+		}
+		from, to, skip = KindResourceDir+1, kindEnd, len(resourcePrefix+"$r/")
+	}
+	for k := from; k < to; k++ {
+		if n, ok := match(rules[k].pattern[skip:], path); ok {
+			n.Kind, n.Resource = k, res
+			return n
+		}
+	}
+	return Name{}
 }
 
 // match takes path apart by one pattern.
@@ -71,9 +90,6 @@ func (n *Name) take(variable, text string) bool {
 	switch variable {
 	case "":
 		return text == ""
-	case "r":
-		n.Resource = text
-		return goodResource(text)
 	case "h":
 		n.Host = text
 		return goodHost(text)

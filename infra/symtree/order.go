@@ -63,29 +63,34 @@ func CheckTarget(path string) error {
 	return nil
 }
 
-// Ack tells the highest order of one creator that a host has seen.
+// Ack tells which orders of one creator a host has seen: those that are neither
+// above the number nor stamped later. The number alone would do if a creator
+// never used one twice; one that comes back with an old /mars does.
 type Ack struct {
 	Creator string
 	Number  int
+	Stamp   int64
 }
 
-// Acks is the value of todo-global/acked-HOST: CREATOR:NUMBER,... sorted by
-// creator. A number stands for all orders of that creator up to it.
+// Acks is the value of todo-global/acked-HOST: CREATOR:NUMBER:STAMP,... sorted
+// by creator.
 type Acks []Ack
 
 // ParseAcks reads such a value. The error wraps ErrValue.
 func ParseAcks(value string) (Acks, error) {
 	var list Acks
 	for part := range strings.SplitSeq(value, ",") {
-		creator, number, ok := strings.Cut(part, ":")
+		creator, rest, _ := strings.Cut(part, ":")
+		number, stamp, _ := strings.Cut(rest, ":")
 		n, err := ParseInt(number)
-		if !ok || err != nil || n < 1 || n > MaxNumber || !goodHost(creator) {
+		at, err2 := ParseInt(stamp)
+		if err != nil || err2 != nil || n < 1 || n > MaxNumber || !goodHost(creator) {
 			return nil, badValue(value, "is no list of acknowledgements")
 		}
 		if len(list) > 0 && list[len(list)-1].Creator >= creator {
 			return nil, badValue(value, "is not sorted")
 		}
-		list = append(list, Ack{creator, int(n)})
+		list = append(list, Ack{creator, int(n), at})
 	}
 	return list, nil
 }
@@ -97,30 +102,28 @@ func (a Acks) String() string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, "%s:%d", x.Creator, x.Number)
+		fmt.Fprintf(&b, "%s:%d:%d", x.Creator, x.Number, x.Stamp)
 	}
 	return b.String()
 }
 
-// Of is the number acknowledged for a creator, 0 if there is none.
-func (a Acks) Of(creator string) int {
-	if i, ok := a.find(creator); ok {
-		return a[i].Number
-	}
-	return 0
+// Has reports whether an order with that name and stamp is acknowledged.
+func (a Acks) Has(creator string, number int, stamp int64) bool {
+	i, ok := a.find(creator)
+	return ok && number <= a[i].Number && stamp <= a[i].Stamp
 }
 
 func (a Acks) find(creator string) (int, bool) {
 	return slices.BinarySearchFunc(a, creator, func(x Ack, c string) int { return cmp.Compare(x.Creator, c) })
 }
 
-// raise returns a with at least number for creator; a itself may be changed.
-func (a Acks) raise(creator string, number int) Acks {
+// raise returns a with an order acknowledged; a itself may be changed.
+func (a Acks) raise(creator string, number int, stamp int64) Acks {
 	i, ok := a.find(creator)
 	if !ok {
-		return slices.Insert(a, i, Ack{creator, number})
+		return slices.Insert(a, i, Ack{creator, number, stamp})
 	}
-	a[i].Number = max(a[i].Number, number)
+	a[i].Number, a[i].Stamp = max(a[i].Number, number), max(a[i].Stamp, stamp)
 	return a
 }
 
@@ -151,7 +154,7 @@ func (t *Tree) acked(host string, o Order) bool {
 	if o.Creator == "" {
 		return o.Number <= t.deleted(host)
 	}
-	return o.Number <= t.acks(host).Of(o.Creator)
+	return t.acks(host).Has(o.Creator, o.Number, o.Stamp)
 }
 
 // membersAnd lists the members of the cluster and me, sorted.

@@ -212,7 +212,7 @@ func (p *planner) acknowledge(orders []Order) {
 	for _, o := range orders {
 		last = max(last, o.Number)
 		if o.Creator != "" {
-			acks = acks.raise(o.Creator, o.Number)
+			acks = acks.raise(o.Creator, o.Number, o.Stamp)
 		}
 	}
 	text := acks.String()

@@ -197,19 +197,29 @@ func (t *Tree) Items() []Item {
 	return items
 }
 
-// Links returns what is sent to other hosts: all links that are replicated, in
-// the order of Walk. Orders of one creator come in the order of their numbers,
-// which the deletion protocol relies on.
+// Links returns what is sent to other hosts: all links that are replicated. It
+// begins with the members, the deletion orders and the acknowledgements, which
+// the receiver should know before it judges the rest, then follows the order of
+// Walk. Orders of one creator come in the order of their numbers, which the
+// deletion protocol relies on.
 func (t *Tree) Links() []Item {
 	var items []Item
-	t.Walk(func(path string, e Entry) bool {
+	add := func(path string, e Entry) bool {
 		if e.Kind == Link {
 			if n, err := Parse(path); err == nil && n.Kind.Replicated() {
 				items = append(items, Item{path, e})
 			}
 		}
 		return true
-	})
+	}
+	for _, dir := range []string{IPsDir(), TodoGlobalDir()} {
+		t.WalkDir(dir, add)
+	}
+	for _, i := range t.List(".") {
+		if i.Path != IPsDir() && i.Path != TodoGlobalDir() && add(i.Path, i.Entry) {
+			t.WalkDir(i.Path, add)
+		}
+	}
 	return items
 }
 

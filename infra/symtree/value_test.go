@@ -120,15 +120,25 @@ func TestParseSizeArg(t *testing.T) {
 }
 
 func TestAcks(t *testing.T) {
-	a, err := ParseAcks("a:1,b-1:20")
-	if err != nil || a.Of("a") != 1 || a.Of("b-1") != 20 || a.Of("c") != 0 || a.String() != "a:1,b-1:20" {
+	a, err := ParseAcks("a:1:-5,b-1:20:100")
+	if err != nil || a.String() != "a:1:-5,b-1:20:100" {
 		t.Errorf("got %v, %v", a, err)
 	}
-	a = a.raise("a", 5).raise("a", 3).raise("aa", 7).raise("z", 1)
-	if got := a.String(); got != "a:5,aa:7,b-1:20,z:1" {
+	for _, c := range []struct {
+		creator string
+		number  int
+		stamp   int64
+		want    bool
+	}{{"b-1", 20, 100, true}, {"b-1", 1, 1, true}, {"b-1", 21, 100, false}, {"b-1", 20, 101, false}, {"b", 1, -9, false}, {"a", 1, -5, true}} {
+		if got := a.Has(c.creator, c.number, c.stamp); got != c.want {
+			t.Errorf("Has(%s, %d, %d) = %v", c.creator, c.number, c.stamp, got)
+		}
+	}
+	a = a.raise("a", 5, 7).raise("a", 3, 6).raise("aa", 7, 1).raise("z", 1, 1)
+	if got := a.String(); got != "a:5:7,aa:7:1,b-1:20:100,z:1:1" {
 		t.Errorf("raised to %s", got)
 	}
-	for _, bad := range []string{"", "a", "a:", ":1", "a:0", "a:-1", "a:1,", "b:1,a:1", "a:1,a:2", "a:1000000000", "a:1:2", "all:1"} {
+	for _, bad := range []string{"", "a", "a:", "a:1", "a:1:", ":1:1", "a:0:1", "a:-1:1", "a:1:1,", "b:1:1,a:1:1", "a:1:1,a:2:1", "a:1000000000:1", "a:1:2:3", "all:1:1"} {
 		if a, err := ParseAcks(bad); !errors.Is(err, ErrValue) {
 			t.Errorf("ParseAcks(%q) = %v, %v", bad, a, err)
 		}
@@ -146,7 +156,7 @@ func FuzzParseReplay(f *testing.F) {
 }
 
 func FuzzParseAcks(f *testing.F) {
-	f.Add("a:1,b-1:20")
+	f.Add("a:1:5,b-1:20:-1")
 	f.Fuzz(func(t *testing.T, s string) {
 		if a, err := ParseAcks(s); err == nil && a.String() != s {
 			t.Errorf("%q came back as %q", s, a)
