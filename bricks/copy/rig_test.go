@@ -2,6 +2,7 @@ package copy_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type rig struct {
 	srv     *server.Server
 	writer  *consumer
 	journal []change // what was written to a's disk
+	writing []change // of that, what is in flight
 	ready   bool
 	logs    logs
 	logFile env.File
@@ -206,8 +208,15 @@ func (r *rig) scribble(pos, n int64) {
 	r.must(err)
 }
 
-// write is a write at the primary: into the journal, then to its disk.
+// write is a write at the primary: into the journal, then to its disk. As below
+// a trans_logger, no two that overlap are in flight.
 func (r *rig) write(pos int64, data []byte) {
+	r.until(func() bool {
+		return !slices.ContainsFunc(r.writing, func(c change) bool {
+			return pos < c.pos+int64(len(c.data)) && c.pos < pos+int64(len(data))
+		})
+	})
+	r.writing = append(r.writing, change{pos, data})
 	r.journal = append(r.journal, change{pos, data})
 	buf := r.a.Env(1).Alloc(len(data))
 	_ = append(buf[:0], data...)
@@ -215,6 +224,7 @@ func (r *rig) write(pos int64, data []byte) {
 	block.Start(r.writer.Input(0), m, block.CompletionFunc(func(m *block.Mref, err error) {
 		r.must(err)
 		r.a.Env(1).Free(buf)
+		r.writing = slices.DeleteFunc(r.writing, func(c change) bool { return c.pos == pos })
 	}))
 }
 
