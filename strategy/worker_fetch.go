@@ -25,7 +25,7 @@ type fetcher struct {
 	begun  bool // the follow was started
 	done   bool // it came to its end
 	err    error
-	wait   time.Duration // no new attempt before
+	wait   time.Duration // no new attempt at the same log before
 }
 
 // quiet tells whether nothing is open.
@@ -42,7 +42,7 @@ func (f *fetcher) step() {
 		}
 		f.plan.Limit = want.Limit
 		f.begin()
-	case want != nil && f.w.scanned && f.w.env.Mono() >= f.wait:
+	case want != nil && f.w.scanned && (f.w.env.Mono() >= f.wait || want.Log != f.plan.Log):
 		f.active, f.plan, f.done, f.begun, f.err = true, *want, false, false, nil
 		f.begin()
 	}
@@ -83,7 +83,13 @@ func (f *fetcher) begin() {
 func (f *fetcher) make() (err error) {
 	w := f.w
 	if f.src == nil {
-		f.src, err = client.NewLog(&w.graph, w.env, "fetch/"+f.plan.Log.String()+"@"+f.plan.Peer.Host, w.clientParams(f.plan.Peer), w.res, f.plan.Log.Number, f.plan.Log.Origin)
+		p := w.clientParams(f.plan.Peer)
+		p.OnFinal = func(end int64) {
+			if f.follow != nil && f.begun {
+				f.follow.SetLimit(end)
+			}
+		}
+		f.src, err = client.NewLog(&w.graph, w.env, "fetch/"+f.plan.Log.String()+"@"+f.plan.Peer.Host, p, w.res, f.plan.Log.Number, f.plan.Log.Origin)
 		if err != nil {
 			return err
 		}
@@ -113,6 +119,7 @@ func (f *fetcher) make() (err error) {
 				OnStopped: w.kick,
 				OnDone: func(err error) {
 					f.done = true
+					f.pause(500 * time.Millisecond)
 					if err != nil {
 						f.fail(err)
 					}
@@ -138,13 +145,18 @@ func (f *fetcher) note(err error) {
 // and made empty.
 func (f *fetcher) fail(err error) {
 	f.err, f.done = err, true
-	f.wait = f.w.env.Mono() + 2*time.Second
-	f.w.retry.Reset(2 * time.Second)
+	f.pause(2 * time.Second)
 	f.w.env.Log().Warn("can not fetch a logfile", "resource", f.w.res, "log", f.plan.Log, "peer", f.plan.Peer.Host, "err", err)
 	if errors.Is(err, copy.ErrForeign) && f.plan.Log.Number > f.w.want.From {
 		f.w.discard(f.plan.Log)
 	}
 	f.w.kick()
+}
+
+// pause keeps the same log from being asked for again at once.
+func (f *fetcher) pause(d time.Duration) {
+	f.wait = f.w.env.Mono() + d
+	f.w.retry.Reset(d)
 }
 
 // end closes everything, in order.

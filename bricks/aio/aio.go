@@ -121,7 +121,9 @@ func (a *AIO) opened(f env.File, err error) {
 		return
 	}
 	a.file, a.size, a.align = f, f.Size(), int64(f.Align())
-	a.written, a.synced, a.syncErr = 0, 0, nil
+	// A process that died may have left writes that were never synced: what is
+	// read may be gone after a power cut. So the first Flush is a real one.
+	a.written, a.synced, a.syncErr = 1, 0, nil
 	a.Switch(a.Button())
 }
 

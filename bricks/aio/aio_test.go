@@ -216,14 +216,14 @@ func TestFlush(t *testing.T) {
 		m     block.Mref
 		syncs int
 	}{
-		{block.Mref{Op: block.Flush}, 0},
-		{block.Mref{Op: block.Write, Len: 512, Data: buf, FUA: true}, 0},
-		{block.Mref{Op: block.Flush}, 0}, // the write was durable already
-		{block.Mref{Op: block.Write, Len: 512, Data: buf}, 0},
-		{block.Mref{Op: block.Flush}, 1},
-		{block.Mref{Op: block.Flush}, 1},
-		{block.Mref{Op: block.Discard, Len: 512}, 1},
+		{block.Mref{Op: block.Flush}, 1}, // of what a dead process may have left
+		{block.Mref{Op: block.Write, Len: 512, Data: buf, FUA: true}, 1},
+		{block.Mref{Op: block.Flush}, 1}, // the write was durable already
+		{block.Mref{Op: block.Write, Len: 512, Data: buf}, 1},
 		{block.Mref{Op: block.Flush}, 2},
+		{block.Mref{Op: block.Flush}, 2},
+		{block.Mref{Op: block.Discard, Len: 512}, 2},
+		{block.Mref{Op: block.Flush}, 3},
 	}
 	for i := range steps {
 		if err := r.do(&steps[i].m); err != nil {
