@@ -26,7 +26,7 @@ func (l *Logger) stepAppend() {
 // mayAppend decides whether a batch may start now.
 func (l *Logger) mayAppend() bool {
 	g := l.cur
-	if g == nil || g.builder == nil || g.failed != nil || g.closing || l.switching() || l.bypass {
+	if g == nil || g.builder == nil || g.failed != nil || g.closing || g.trimming() || l.switching() || l.bypass {
 		return false
 	}
 	most := l.tune.Batches

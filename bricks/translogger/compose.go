@@ -138,6 +138,7 @@ func (l *Logger) flushOpen() {
 	l.writes++
 	l.stats.DiskWrites++
 	l.stats.DiskBytes += m.Len
+	l.charge(m.Len)
 	o.sub.start()
 }
 

@@ -36,8 +36,8 @@ type Tuning struct {
 	BatchSize   int   // largest batch in bytes
 	SecondBatch int64 // bytes that must wait before another batch joins one in flight
 
-	PrepareMin int64 // bytes zeroed ahead of an idle log; 0 with PrepareMax 0 switches it off
-	PrepareMax int64 // most bytes zeroed ahead
+	PrepareMin int64 // bytes zeroed ahead of an idle log
+	PrepareMax int64 // most bytes zeroed ahead; 0: none, and what there is is given back
 	LargeBatch int64 // batches from this size on may outrun the zeroed space
 
 	SweepPages int           // most pages of one sweep of the writeback
@@ -47,6 +47,10 @@ type Tuning struct {
 	Publish    time.Duration // shortest time between two publications of a position
 	RetryMin   time.Duration // first pause after an error of the disk or the log's cutting
 	RetryMax   time.Duration // longest pause
+
+	// WritebackLimit bounds the writeback in bytes a second while nothing
+	// presses; 0: no limit.
+	WritebackLimit int64
 
 	ReplayWindow int64 // bytes of log that a replay may be ahead of its published position
 }
@@ -75,6 +79,7 @@ func (t Tuning) sane() Tuning {
 	t.MaxWrites = max(t.MaxWrites, 1)
 	t.RetryMin = max(t.RetryMin, time.Millisecond)
 	t.RetryMax = max(t.RetryMax, t.RetryMin)
+	t.WritebackLimit = max(t.WritebackLimit, 0)
 	t.ReplayWindow = max(t.ReplayWindow, 64<<10)
 	return t
 }

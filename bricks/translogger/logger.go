@@ -58,8 +58,9 @@ type Logger struct {
 	dirty       dirtyList
 	sweep       sweep
 	sweepForced bool
-	open        *writeOp // being gathered
-	writes      int      // in flight, those to be repeated included
+	open        *writeOp      // being gathered
+	writes      int           // in flight, those to be repeated included
+	wbNext      time.Duration // not before, for the limit
 	retry       *writeOp
 	pause       time.Duration
 	diskWritten uint64 // writes to the disk that ended

@@ -226,6 +226,9 @@ func TestIdle(t *testing.T) {
 	if r.lg.MemUsed() != 0 {
 		t.Fatalf("%d bytes in the memory buffer", r.lg.MemUsed())
 	}
+	if n := len(r.lg.buf.freeBufs); n > spare {
+		t.Fatalf("%d spare snapshots", n)
+	}
 	r.off()
 }
 
@@ -255,6 +258,68 @@ func TestPrepared(t *testing.T) {
 		t.Errorf("%d bytes prepared", p)
 	}
 	r.off()
+}
+
+// TestPreparedGivenBack: without a limit the file ends where the log does.
+func TestPreparedGivenBack(t *testing.T) {
+	r := newRig(t, 5, 1<<20, simenv.NodeOptions{}, nil)
+	r.start()
+	size := func() int64 {
+		fi, err := r.n.FS().Lstat(r.logs[0].Name())
+		r.must(err)
+		return fi.Size
+	}
+	r.newLoad(40, 8, 64<<10, false).run()
+	r.w.RunFor(time.Second)
+	if size() <= r.lg.DurableEnd() {
+		t.Fatal("nothing is prepared")
+	}
+	tune := r.lg.tune
+	tune.PrepareMax = 0
+	r.lg.SetTuning(tune)
+	r.newLoad(40, 8, 64<<10, false).run()
+	r.w.RunFor(time.Second)
+	if size() != r.lg.DurableEnd() || r.lg.Prepared() != 0 {
+		t.Fatalf("size %d, durable end %d, prepared %d", size(), r.lg.DurableEnd(), r.lg.Prepared())
+	}
+	r.w.After(func() {
+		if r.w.Intn(30) == 0 {
+			r.crashCheck(models()[r.w.Intn(len(models()))])
+		}
+	})
+	for i := 0; i < 10; i++ {
+		tune.PrepareMax = int64(i%2) << 20
+		r.lg.SetTuning(tune)
+		r.newLoad(40, 8, 64<<10, i%3 == 0).run()
+	}
+	r.readBack()
+	r.off()
+	r.raw()
+}
+
+// TestWritebackLimit: the writeback keeps its limit until memory presses.
+func TestWritebackLimit(t *testing.T) {
+	r := newRig(t, 6, 4<<20, simenv.NodeOptions{}, func(tu *Tuning) {
+		tu.WritebackLimit, tu.MemLimit = 256<<10, 64<<20
+	})
+	r.start()
+	for i := int64(0); i < 4; i++ {
+		r.do(block.Write, i<<20, 1<<20, false, nil)
+	}
+	r.sync()
+	r.w.RunFor(8 * time.Second)
+	if n := r.lg.Stats().DiskBytes; n < 1<<20 || n > 3<<20 {
+		t.Fatalf("%d bytes written back in 8 s at 256 KiB/s", n)
+	}
+	tune := r.lg.tune
+	tune.MemLimit = 1 << 20
+	r.lg.SetTuning(tune)
+	r.w.RunFor(time.Second)
+	if n := r.lg.Stats().DiskBytes; n < 7<<19 {
+		t.Fatalf("%d bytes written back under pressure", n)
+	}
+	r.off()
+	r.raw()
 }
 
 // TestDeterminism: one seed, one history.

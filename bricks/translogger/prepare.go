@@ -55,6 +55,9 @@ func (p *prepare) blocked(pos, least, most int64, zeroing bool) bool {
 // zeroing tells whether zeroes are in flight.
 func (g *logFile) zeroing() bool { return g.ctlBusy && g.ctl.m.Op == opWrite }
 
+// trimming tells whether prepared space is being given back: appending waits.
+func (g *logFile) trimming() bool { return g.ctlBusy && g.ctl.m.Op == block.Truncate }
+
 // prepared is how many bytes behind the appending position are zeroed.
 func (g *logFile) prepared() int64 { return max(0, g.prep.at-g.appendPos) }
 
@@ -84,6 +87,8 @@ func (l *Logger) stepPrepare() {
 	// The first piece is flushed at once, then ever larger runs.
 	run := min(max(zeroPiece, p.flushed-g.appendPos), zeroFlush)
 	switch {
+	case target == 0 && ahead > 0 && l.tune.PrepareMax == 0 && g.inFlight == 0 && l.unapp == nil:
+		g.control(block.Truncate, g.appendPos, 0, nil) // give the space back
 	case p.at > p.flushed && (!p.on || p.at-p.flushed >= run || l.unapp != nil && g.inFlight == 0):
 		g.control(block.Flush, 0, 0, nil)
 	case ahead == 0 && g == l.cur && l.unappBytes >= l.tune.LargeBatch:
@@ -107,6 +112,8 @@ func (g *logFile) ready() bool {
 func (g *logFile) prepDone(op block.Op, err error) {
 	p := &g.prep
 	switch {
+	case op == block.Truncate && err == nil:
+		p.at, p.flushed = g.appendPos, g.appendPos
 	case op == block.Flush && err != nil:
 		g.failed = err
 		g.tries = maxCutTries - 1 // nor can a cut be made durable

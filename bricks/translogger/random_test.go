@@ -130,47 +130,49 @@ func models() []simenv.CrashModel { return simenv.Models() }
 // with everything that was answered.
 func TestRandom(t *testing.T) {
 	for seed := uint64(1); seed <= 30; seed++ {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			opt := simenv.NodeOptions{NoDirect: seed%5 == 0}
-			if seed%3 == 0 {
-				opt.FileAlign, opt.DiskAlign = 4096, 512
-			}
-			r := newRig(t, seed, 2<<20, opt, func(tu *Tuning) {
-				tu.MemLimit = []int64{256 << 10, 1 << 20, 16 << 20}[seed%3]
-				tu.Batches = 1 + int(seed%3)
-				tu.PrepareMin = []int64{0, 128 << 10, 1 << 20}[seed/2%3]
-				tu.MaxAge = []time.Duration{5 * time.Millisecond, time.Second}[seed%2]
-				tu.Idle = []time.Duration{time.Millisecond, 20 * time.Millisecond}[seed/3%2]
-				tu.Publish = []time.Duration{2 * time.Millisecond, 50 * time.Millisecond}[seed/5%2]
-				tu.SweepPages = []int{7, 2048}[seed/7%2]
-			})
-			r.start()
-			ld := r.newLoad(300, 1+int(seed%16), 64<<10, seed%2 == 0)
-			ld.extra = func(int) {
-				if r.w.Intn(40) == 0 {
-					r.w.In(1, func() { r.rotateLater() })
-				}
-			}
-			checks := 0
-			r.w.After(func() {
-				if r.w.Intn(60) == 0 && checks < 40 {
-					checks++
-					r.crashCheck(models()[r.w.Intn(len(models()))])
-				}
-			})
-			ld.run()
-			r.readBack()
-			r.off()
-			r.raw()
-			for _, m := range models() {
-				r.crashCheck(m)
-			}
-			if len(r.diskFinals()) != 0 || len(r.logErrs) != 0 || checks == 0 {
-				t.Errorf("errors %v, %d checks", r.logErrs, checks)
-			}
-			if want := len(r.logs) - 1; len(r.released) != want {
-				t.Errorf("%d logs released, want %d", len(r.released), want)
-			}
-		})
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomRun(t, seed) })
+	}
+}
+
+func randomRun(t *testing.T, seed uint64) {
+	opt := simenv.NodeOptions{NoDirect: seed%5 == 0}
+	if seed%3 == 0 {
+		opt.FileAlign, opt.DiskAlign = 4096, 512
+	}
+	r := newRig(t, seed, 2<<20, opt, func(tu *Tuning) {
+		tu.MemLimit = []int64{256 << 10, 1 << 20, 16 << 20}[seed%3]
+		tu.Batches = 1 + int(seed%3)
+		tu.PrepareMin = []int64{0, 128 << 10, 1 << 20}[seed/2%3]
+		tu.MaxAge = []time.Duration{5 * time.Millisecond, time.Second}[seed%2]
+		tu.Idle = []time.Duration{time.Millisecond, 20 * time.Millisecond}[seed/3%2]
+		tu.Publish = []time.Duration{2 * time.Millisecond, 50 * time.Millisecond}[seed/5%2]
+		tu.SweepPages = []int{7, 2048}[seed/7%2]
+	})
+	r.start()
+	ld := r.newLoad(300, 1+int(seed%16), 64<<10, seed%2 == 0)
+	ld.extra = func(int) {
+		if r.w.Intn(40) == 0 {
+			r.w.In(1, func() { r.rotateLater() })
+		}
+	}
+	checks := 0
+	r.w.After(func() {
+		if r.w.Intn(60) == 0 && checks < 40 {
+			checks++
+			r.crashCheck(models()[r.w.Intn(len(models()))])
+		}
+	})
+	ld.run()
+	r.readBack()
+	r.off()
+	r.raw()
+	for _, m := range models() {
+		r.crashCheck(m)
+	}
+	if len(r.diskFinals()) != 0 || len(r.logErrs) != 0 || checks == 0 {
+		t.Errorf("errors %v, %d checks", r.logErrs, checks)
+	}
+	if want := len(r.logs) - 1; len(r.released) != want {
+		t.Errorf("%d logs released, want %d", len(r.released), want)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// spare is how many snapshots an empty memory buffer keeps for the next burst.
+const spare = 256
+
 // dirtyList is a FIFO of pages that have versions fit for writeback.
 type dirtyList struct {
 	head, tail *page
@@ -82,7 +85,7 @@ func (l *Logger) logIdle() bool {
 
 // stepWriteback starts writes to the disk as far as policy and limits allow.
 func (l *Logger) stepWriteback() {
-	for l.writes < l.tune.MaxWrites {
+	for l.writes < l.tune.MaxWrites && !l.throttled() {
 		if l.sweep.left() == 0 && !l.newSweep() {
 			break
 		}
@@ -98,6 +101,30 @@ func (l *Logger) stepWriteback() {
 	}
 	l.flushOpen()
 	l.armWriteback()
+}
+
+// throttled tells whether the writeback has to pause for its limit. Pressure
+// knows no limit.
+func (l *Logger) throttled() bool {
+	t := &l.tune
+	if t.WritebackLimit == 0 || l.env.Mono() >= l.wbNext || l.dirty.n == 0 && l.sweep.left() == 0 {
+		return false
+	}
+	switch {
+	case l.rp != nil, l.stopping, l.bypass, l.buf.used >= t.MemLimit/2:
+		return false
+	}
+	if !l.wbTimer.Armed() {
+		l.wbTimer.Reset(l.wbNext - l.env.Mono())
+	}
+	return true
+}
+
+// charge notes n bytes written back, for the limit.
+func (l *Logger) charge(n int64) {
+	if limit := l.tune.WritebackLimit; limit > 0 {
+		l.wbNext = max(l.wbNext, l.env.Mono()) + time.Duration(n*int64(time.Second)/limit)
+	}
 }
 
 // newSweep takes the oldest dirty pages and sorts them.
@@ -122,6 +149,9 @@ func (l *Logger) newSweep() bool {
 // armWriteback arms the timer for the next moment at which the policy may
 // change its mind by itself. An idle logger has no timer armed.
 func (l *Logger) armWriteback() {
+	if l.buf.used == 0 {
+		l.buf.trim(spare)
+	}
 	if l.dirty.n == 0 || l.sweep.left() > 0 || l.writes >= l.tune.MaxWrites || l.wbTimer.Armed() {
 		return
 	}
