@@ -259,7 +259,7 @@ func (w *worker) stepDisk() {
 			w.diskUntil = w.env.Mono() + 2*time.Second
 			w.retry.Reset(2 * time.Second)
 		}
-	case !w.want.Attach && w.disk != nil && w.mode == Idle && w.fetch.quiet():
+	case !w.want.Attach && w.disk != nil && w.mode == Idle:
 		if err := w.disk.Press(false); err != nil || !w.disk.Off() {
 			return
 		}

@@ -28,9 +28,6 @@ type fetcher struct {
 	wait   time.Duration // no new attempt at the same log before
 }
 
-// quiet tells whether nothing is open.
-func (f *fetcher) quiet() bool { return !f.active }
-
 func (f *fetcher) step() {
 	want := f.w.want.Fetch
 	switch {
