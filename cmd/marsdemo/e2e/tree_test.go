@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// snapshot is a node's tree: what is said about each name.
+type snapshot map[string]string
+
+// renewed are the links that a running marsd renews by itself: signs of life.
+func renewed(rel string) bool {
+	for _, p := range []string{"time-", "alive-"} {
+		if strings.HasPrefix(rel, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// snapshot reads names, values and stamps of all links, and size, stamp and
+// digest of all files.
+func (n *node) snapshot() snapshot {
+	n.t.Helper()
+	s := snapshot{}
+	root := n.path("mars")
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(root, p)
+		if err != nil || renewed(rel) {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.Type()&fs.ModeSymlink != 0:
+			value, err := os.Readlink(p)
+			s[rel] = fmt.Sprintf("-> %q at %d", value, info.ModTime().UnixNano())
+			return err
+		case d.IsDir():
+			s[rel] = fmt.Sprintf("directory, %v", info.Mode())
+		default:
+			data, err := os.ReadFile(p)
+			s[rel] = fmt.Sprintf("%v, %d bytes at %d, %x", info.Mode(), info.Size(), info.ModTime().UnixNano(), sha256.Sum256(data))
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return s
+}
+
+// diff lists what is not the same in another snapshot; empty for nothing.
+func (s snapshot) diff(o snapshot) string {
+	var b strings.Builder
+	names := slices.Sorted(maps.Keys(s))
+	for name := range o {
+		if _, ok := s[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		if s[name] != o[name] {
+			fmt.Fprintf(&b, "%s: %s\n\tnow %s\n", name, s[name], o[name])
+		}
+	}
+	return b.String()
+}
