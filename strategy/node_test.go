@@ -329,3 +329,33 @@ func TestSimReplicate(t *testing.T) {
 		w.Close()
 	}
 }
+
+// TestSimDiskFlushFails: a secondary whose disk fails to flush opens it anew
+// and ends identical; what it applied in between counts for nothing.
+func TestSimDiskFlushFails(t *testing.T) {
+	w := newWorld(t, 7)
+	hosts := newHosts(t, w, "a", "b")
+	a, b := hosts[0], hosts[1]
+	w.RunFor(time.Second)
+	a.create()
+	wait(t, w, "the device", func() bool { return a.device() != nil })
+	wait(t, w, "the resource on b", func() bool { return b.tree().Primary("r") == "a" })
+	b.join("a")
+	wait(t, w, "b to catch up", b.caughtUp("a"))
+	b.Disk("/dev/d").Fail(simenv.FailNth(env.Sync, 1, env.ErrShort))
+	for i := range int64(20) {
+		a.write(w, i*8192, byte(i+1))
+	}
+	wait(t, w, "the fault", func() bool { return b.Disk("/dev/d").Faults() > 0 })
+	b.Disk("/dev/d").Fail(nil)
+	for i := range int64(20) {
+		a.write(w, i*4096, byte(i+100))
+	}
+	wait(t, w, "b to catch up", b.caughtUp("a"))
+	a.set(symtree.PrimaryPath("r"), symtree.None)
+	wait(t, w, "a to give up the role", a.actual("is-primary", "0"))
+	wait(t, w, "b to catch up", b.caughtUp("a"))
+	if !bytes.Equal(a.content(), b.content()) {
+		t.Fatal("the disks differ")
+	}
+}

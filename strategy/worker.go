@@ -63,6 +63,7 @@ type worker struct {
 	disk      *aio.AIO
 	diskErr   error
 	diskUntil time.Duration // no new attempt before
+	diskLost  error         // a flush failed: the disk is to be opened anew
 
 	mode                             Mode
 	log                              history.Log // of the mode: replayed or appended to
@@ -102,6 +103,11 @@ func (w *worker) kick() { w.env.Schedule(&w.task) }
 // converge takes the next steps towards what is wanted.
 func (w *worker) converge() {
 	w.stepScan()
+	if w.diskLost != nil {
+		w.stepLost()
+		w.tell()
+		return
+	}
 	w.stepDisk()
 	w.stepMode()
 	w.fetch.step()
@@ -140,6 +146,26 @@ func (w *worker) stepEnd() {
 	}
 	w.mode, w.log = Idle, history.Log{}
 	w.kick()
+}
+
+// stepLost lets everything go that stands on a disk whose flush failed, without
+// waiting for it, and then the disk. It is opened again after a while.
+func (w *worker) stepLost() {
+	if w.logger != nil {
+		w.logger.ForceOff()
+	}
+	if w.mode != Idle {
+		w.stepEnd()
+	}
+	if w.mode != Idle || w.disk == nil {
+		return
+	}
+	w.disk.ForceOff()
+	if w.disk.Off() && w.remove(w.disk.Brick) {
+		w.disk, w.diskErr, w.diskLost = nil, w.diskLost, nil
+		w.diskUntil = w.env.Mono() + 2*time.Second
+		w.retry.Reset(2 * time.Second)
+	}
 }
 
 // endDevice takes the device away; it stays while somebody has it open.

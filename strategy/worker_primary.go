@@ -35,9 +35,7 @@ func (w *worker) newLogger() bool {
 				w.failed = true
 				w.kick()
 			},
-			OnDiskError: func(err error, final bool) {
-				w.env.Log().Error("the disk fails", "resource", w.res, "err", err, "final", final)
-			},
+			OnDiskError: w.diskFails,
 			OnReplayEnd: w.replayEnded,
 		},
 	})
@@ -51,6 +49,17 @@ func (w *worker) newLogger() bool {
 	l.OnLED(w.kick)
 	w.logger = l
 	return true
+}
+
+// diskFails is told of errors of the disk. After a failed flush nobody knows
+// what the disk holds: a secondary opens it anew and applies again what was not
+// published. A primary goes on with its log; see the manual's section 2.4.
+func (w *worker) diskFails(err error, final bool) {
+	w.env.Log().Error("the disk fails", "resource", w.res, "err", err, "final", final)
+	if final && w.mode != Primary {
+		w.diskLost = err
+		w.kick()
+	}
 }
 
 // identity makes the identity of a new log.
