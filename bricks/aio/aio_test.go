@@ -207,6 +207,10 @@ func TestDiskBounds(t *testing.T) {
 	if err := r.do(&block.Mref{Op: block.Truncate, Pos: 0}); !errors.Is(err, ErrOp) {
 		t.Errorf("truncate: %v", err)
 	}
+	r.w.data = r.w.data[:7680] // a disk must never serve less than it promised
+	if err := r.do(&block.Mref{Op: block.Read, Pos: 7168, Len: 1024, Data: buf}); !errors.Is(err, block.ErrShort) {
+		t.Errorf("short read: %v", err)
+	}
 }
 
 func TestFlush(t *testing.T) {

@@ -4,12 +4,12 @@
 // writes it back to the disk later, in order of position. In replay mode it
 // brings a log to a disk: on a secondary, and after a crash.
 //
-//	             output 0
-//	                |
-//	        +---------------+
-//	        |  trans_logger |      input 0: the disk
-//	        +---------------+      input 1: a log
-//	          |     |     |        input 2: the next one, for rotation
+//	     output 0
+//	        |
+//	+---------------+
+//	|  trans_logger |      input 0: the disk
+//	+---------------+      input 1: a log
+//	  |     |     |        input 2: the next one, for rotation
 //
 // # Path of a write
 //

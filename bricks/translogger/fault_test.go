@@ -251,12 +251,43 @@ func TestStalledDisk(t *testing.T) {
 	r.crashCheck(simenv.Zero())
 	r.dev.Stall(false)
 	r.wait("release", func() bool { return len(r.released) == 1 })
+	for _, p := range r.positions {
+		if p.Number == 1 && p.Serial+1 == r.serialOf(2) && (p.Min != p.LogPos || p.Max != p.Min || p.Min != r.ends[1]) {
+			t.Fatalf("released at %+v, durable end %d", p, r.ends[1])
+		}
+	}
 	r.w.RunFor(time.Second)
 	if p, _ := r.last(); p.Number != 2 || p.Min != p.LogPos || p.Max != p.Min {
 		t.Fatalf("position %+v", p)
 	}
 	r.off()
 	r.raw()
+}
+
+// serialOf is the first publication of a log, or the next one.
+func (r *rig) serialOf(num int) uint64 {
+	for _, p := range r.positions {
+		if p.Number == num {
+			return p.Serial
+		}
+	}
+	return r.serial + 1
+}
+
+// TestLeaveBypass: what was answered in bypass is flushed before a log takes
+// over, since flushes go to the log from then on.
+func TestLeaveBypass(t *testing.T) {
+	r := newRig(t, 7, 1<<20, simenv.NodeOptions{}, nil)
+	r.must(r.lg.StartBypass())
+	r.on()
+	r.do(block.Write, 0, 64<<10, false, nil)
+	r.sync()
+	r.rotate()
+	r.wait("log", func() bool { return !r.lg.Bypass() })
+	r.do(block.Flush, 0, 0, false, nil)
+	r.sync()
+	r.crashCheckFrom(Info{}, simenv.Zero(), 16)
+	r.off()
 }
 
 // TestBypass: the log fails, nothing takes its place; requests go on, flushes
@@ -290,7 +321,7 @@ func bypass(t *testing.T, seed uint64) {
 			asked = true
 			r.must(r.lg.SetBypass())
 		}
-		if r.lg.Bypass() && r.w.Intn(30) == 0 {
+		if asked && r.w.Intn(30) == 0 {
 			r.flushedCheck()
 		}
 	})

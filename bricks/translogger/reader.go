@@ -43,9 +43,6 @@ func (rd *reader) release() {
 	rd.r.l.env.Free(rd.ahead.buf)
 }
 
-// forget drops what has been read.
-func (rd *reader) forget() { rd.cur.n, rd.ahead.n, rd.asked = 0, 0, -1 }
-
 func (rd *reader) limit() int64 {
 	if rd.eof >= 0 {
 		return min(rd.eof, rd.r.p.End)

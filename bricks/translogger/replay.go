@@ -305,4 +305,3 @@ func (r *replay) report() {
 		fn(r.result)
 	}
 }
-

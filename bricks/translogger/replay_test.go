@@ -387,3 +387,34 @@ func TestReplayGivesUp(t *testing.T) {
 		t.Fatalf("position %+v, result %+v", p, r.result())
 	}
 }
+
+// TestReplayStaleAck: only the newest publication counts as acknowledged.
+func TestReplayStaleAck(t *testing.T) {
+	r := recorded(t, 12, 250, 0, func(tu *Tuning) { tu.ReplayWindow = 64 << 10 })
+	list, sizes := r.index()
+	r.ack = false
+	r.replayFrom(1, 0, sizes[1], nil)
+	r.wait("first publication", func() bool { return len(r.positions) == 1 })
+	r.w.RunFor(time.Second)
+	if len(r.positions) != 1 || !bytes.Equal(r.content(), make([]byte, r.or.size)) {
+		t.Fatalf("applied before the acknowledgement: %+v", r.positions)
+	}
+	r.lg.PositionDurable(r.positions[0].Serial)
+	r.wait("second publication", func() bool { return len(r.positions) == 2 })
+	for serial := uint64(0); serial < 10; serial++ {
+		if serial != r.positions[1].Serial {
+			r.lg.PositionDurable(serial)
+		}
+	}
+	r.w.RunFor(time.Second)
+	if len(r.positions) != 2 || !bytes.Equal(r.content(), r.or.state(upTo(list, 1, r.positions[0].Max))) {
+		t.Fatalf("goes on with a stale acknowledgement: %+v", r.positions)
+	}
+	r.ack = true
+	r.lg.PositionDurable(r.positions[1].Serial)
+	if res := r.result(); res.Code != ReplayReached {
+		t.Fatalf("%+v", res)
+	}
+	r.off()
+	r.raw()
+}

@@ -97,7 +97,6 @@ func (r *replay) identify() bool {
 		return false
 	}
 	r.newScanner(id)
-	r.rd.forget()
 	return true
 }
 

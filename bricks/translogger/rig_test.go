@@ -418,15 +418,21 @@ func (r *rig) recoverAll(fs env.FS, d storage, from Info) error {
 // and compares with the oracle.
 func (r *rig) crashCheck(model simenv.CrashModel) {
 	r.t.Helper()
-	img := r.n.CrashImage(r.w.Rand(), model)
 	from, _ := r.last()
+	r.crashCheckFrom(from, model, r.or.must)
+}
+
+// crashCheckFrom is crashCheck with at least so many pieces.
+func (r *rig) crashCheckFrom(from Info, model simenv.CrashModel, least int) {
+	r.t.Helper()
+	img := r.n.CrashImage(r.w.Rand(), model)
 	d := img.Disk(diskPath)
 	if err := r.recoverAll(img.FS(), d, from); err != nil {
 		r.t.Fatalf("%v: recovery from %+v: %v", model, from, err)
 	}
 	b, err := readAll(d, r.or.size)
 	r.must(err)
-	if _, err := r.or.prefix(b, r.or.must); err != nil {
+	if _, err := r.or.prefix(b, least); err != nil {
 		r.t.Fatalf("%v: recovered from %+v: %v\n%s", model, from, err, r.state())
 	}
 }

@@ -149,4 +149,3 @@ func (l *Logger) stepClosing() {
 		l.cur.stepClose()
 	}
 }
-
