@@ -158,6 +158,9 @@ func (s *system) Address() (string, error) {
 	return "", errors.New("no interface has one")
 }
 
+// sshGrace is how long ssh's children may keep its pipes when it has ended.
+const sshGrace = 5 * time.Second
+
 // SSH runs $MARS_SSH with an argument vector; there is no shell on this side.
 func (s *system) SSH(host string, stdin []byte, limit int, command ...string) ([]byte, error) {
 	words := strings.Fields(s.place.SSH)
@@ -166,6 +169,7 @@ func (s *system) SSH(host string, stdin []byte, limit int, command ...string) ([
 	}
 	cmd := exec.Command(words[0], append(append(words[1:], host), command...)...)
 	var complaint bytes.Buffer
+	cmd.WaitDelay = sshGrace
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(stdin), &complaint
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -176,7 +180,8 @@ func (s *system) SSH(host string, stdin []byte, limit int, command ...string) ([
 	}
 	data, err := io.ReadAll(io.LimitReader(out, int64(limit)+1))
 	if len(data) > limit {
-		err = errors.Join(fmt.Errorf("more than %d bytes of output", limit), cmd.Process.Kill())
+		// Whoever still writes, ssh's own children included, gets an error.
+		err = errors.Join(fmt.Errorf("more than %d bytes of output", limit), out.Close(), cmd.Process.Kill())
 	}
 	if waited := cmd.Wait(); err == nil {
 		err = waited
