@@ -367,6 +367,9 @@ func TestLateOrder(t *testing.T) {
 		w.deliver(2, 1, 100)
 		w.plan(1, 3)
 		w.plan(1, 3)
+		if !slices.ContainsFunc(w.hosts[1].tree.Orders(), func(o Order) bool { return o.Creator == "b" }) {
+			t.Fatal("b takes its own order for done, which nobody else has seen")
+		}
 	})
 	if w.hosts[0].tree.Exists("userspace/x") {
 		t.Error("the order was lost")
