@@ -189,6 +189,11 @@ func (h *simHost) caughtUp(p string) func() bool {
 		if _, newer := tree.Value(symtree.VersionPath("r", mine.Number+1, p)); newer {
 			return false
 		}
+		if v, ok := tree.Value(symtree.SyncPosPath("r", h.Host())); ok {
+			if passed, err := symtree.ParseReplay(v); err != nil || mine.Compare(passed) < 0 {
+				return false // the sync is over, but the disk is not consistent yet
+			}
+		}
 		return ok1 && ok2 && err == nil && status == diskSize && mine.Pos == link.Pos && mine.Len == 0
 	}
 }

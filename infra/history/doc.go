@@ -25,7 +25,8 @@
 //   - a successor that forked off at L while somebody else claims that the log
 //     itself goes on behind L, or
 //   - a claim of another member about a log that this member passed already,
-//     of another origin or with another predecessor: the fork lies behind.
+//     of another origin, with another predecessor, or longer than where this
+//     member left it: the fork lies behind.
 //
 // A member never applies anything behind a fork. Lengths count durable bytes
 // only, so a crash can not produce a false alarm.

@@ -174,9 +174,16 @@ func behind(at Point, claims, own []Claim) *Split {
 	var worst *Split
 	for _, c := range claims {
 		m, ok := mine[c.Log.Number]
+		if !ok {
+			continue
+		}
 		// The first claim a member has was copied when it joined; what came
 		// before it is nobody's business any more.
-		if !ok || c.Log == m.Log && (c.Prev == m.Prev || c.Prev == "" || m.Prev == "") {
+		if c.Log == m.Log && (c.Prev == m.Prev || c.Prev == "" || m.Prev == "") {
+			// Here the log ended at m.Len; there it goes on.
+			if c.Log.Number < at.Log.Number && c.Prev == m.Prev && c.Len > m.Len && (worst == nil || c.Log.Number < worst.Number) {
+				worst = &Split{c.Log.Number, m.Len, fmt.Sprintf("%s has %v up to %d, here it ended at %d", c.Host, c.Log, c.Len, m.Len)}
+			}
 			continue
 		}
 		s := &Split{Number: c.Log.Number - 1, Why: fmt.Sprintf("%s has %v, here it is %v", c.Host, c.Log, m.Log)}
