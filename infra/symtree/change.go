@@ -48,12 +48,18 @@ func (c Change) String() string {
 	return fmt.Sprintf("Op(%d) %s", uint8(c.Op), c.Path)
 }
 
-// Set, Remove, Mkdir and Create make changes.
+// Set is the change that makes or replaces a link.
 func Set(path, value string, stamp int64) Change {
 	return Change{Op: OpSet, Path: path, Value: value, Stamp: stamp}
 }
+
+// Remove is the change that removes whatever stands at path.
 func Remove(path string) Change { return Change{Op: OpRemove, Path: path, Stamp: Any} }
-func Mkdir(path string) Change  { return Change{Op: OpMkdir, Path: path} }
+
+// Mkdir is the change that makes a directory.
+func Mkdir(path string) Change { return Change{Op: OpMkdir, Path: path} }
+
+// Create is the change that makes an empty logfile.
 func Create(path string) Change { return Change{Op: OpCreate, Path: path} }
 
 // Apply makes changes in memory, markers included, as Store.Commit makes them

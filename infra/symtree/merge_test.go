@@ -9,8 +9,73 @@ import (
 	"pgregory.net/rapid"
 )
 
+// The clock and the limit of TestDecide.
+const decideNow, decideWindow = 1000, 100
+
+func link(value string, stamp int64) Entry { return Entry{Kind: Link, Value: value, Stamp: stamp} }
+
+// decideCases are judged against the tree of TestDecide.
+var decideCases = []struct {
+	what, path string
+	e          Entry
+	want       Verdict
+}{
+	{"new", ActSizePath("r", "b"), link("1", 1), Take},
+	{"newer", SizePath("r"), link("4", 51), Take},
+	{"older", SizePath("r"), link("9", 49), Keep},
+	{"same", SizePath("r"), link("5", 50), Keep},
+	{"tie, larger", SizePath("r"), link("6", 50), Take},
+	{"tie, larger as text", SizePath("r"), link("10", 50), Keep},
+	{"tie, smaller", SizePath("r"), link("4", 50), Keep},
+	{"far ahead here", PrimaryPath("r"), link("c", 60), Take},
+	{"at the edge", SizePath("r"), link("4", decideNow+decideWindow), Take},
+	{"beyond", SizePath("r"), link("4", decideNow+decideWindow+1), RefuseFuture},
+	{"way beyond", SizePath("r"), link("4", 1<<63-1), RefuseFuture},
+	{"long ago", SizePath("x"), link("4", -1<<63), Take},
+	{"not in the grammar", "resource-r/sizes", link("4", 60), RefuseGrammar},
+	{"temporary", "resource-r/.tmp-size", link("4", 60), RefuseGrammar},
+	{"marker", "resource-r/.deleted-size", link("4", 60), RefuseGrammar},
+	{"leads out", "../etc/passwd", link("4", 60), RefuseGrammar},
+	{"directory", "userspace/d2", Entry{Kind: Dir, Stamp: 60}, RefuseGrammar},
+	{"link for a directory", TodoDir("r", "b"), link("1", 60), RefuseGrammar},
+	{"log", LogPath("r", 1, "b"), Entry{Kind: File, Stamp: 60}, RefuseGrammar},
+	{"link for a log", LogPath("r", 1, "b"), link("x", 60), RefuseGrammar},
+	{"empty", SizePath("r"), link("", 60), RefuseValue},
+	{"NUL", SizePath("r"), link("1\x00", 60), RefuseValue},
+	{"long", SizePath("r"), link(strings.Repeat("1", 4096), 60), RefuseValue},
+	{"local", LocalPath("r", "b", "x"), link("1", 60), RefuseLocal},
+	{"own, newer", AlivePath("me"), link("0", 60), RefuseOwn},
+	{"own, older", AlivePath("me"), link("0", 40), Keep},
+	{"own, same", AlivePath("me"), link("1", 50), Keep},
+	{"own, forgotten", TimePath("me"), link("0", 40), RefuseOwn},
+	{"own orders", TodoPath("r", "me", TodoSync), link("0", 40), Take},
+	{"marked, older", UserspacePath("marked"), link("0", 59), RefuseDeleted},
+	{"marked, same", UserspacePath("marked"), link("0", 60), RefuseDeleted},
+	{"marked, newer", UserspacePath("marked"), link("0", 61), Take},
+	{"ordered, older", UserspacePath("ordered"), link("0", 60), RefuseDeleted},
+	{"ordered, newer", UserspacePath("ordered"), link("0", 61), Take},
+	{"in a marked directory, older", ActualPath("r", "b", "x"), link("0", 60), RefuseDeleted},
+	{"in a marked directory, newer", ActualPath("r", "b", "x"), link("0", 61), Take},
+	{"in an ordered directory", TodoPath("r", "b", "x"), link("0", 60), RefuseDeleted},
+	{"below a marked name of userspace", UserspacePath("m/x"), link("0", 1), Take},
+	{"order", DeletePath(8, "b"), link("/mars/userspace/x", 60), Take},
+	{"finished order", DeletePath(7, "b"), link("/mars/userspace/x", 60), RefuseFinished},
+	{"number used again", DeletePath(7, "b"), link("/mars/userspace/x", 61), Take},
+	{"order of another creator", DeletePath(7, "c"), link("/mars/userspace/x", 60), Take},
+	{"old form, not everywhere", DeletePath(5, ""), link("/mars/userspace/x", 60), Take},
+	{"old form, finished", DeletePath(4, ""), link("/mars/userspace/x", 60), RefuseFinished},
+	{"order outside", DeletePath(8, "b"), link("/etc/passwd", 60), RefuseValue},
+	{"order outside by dots", DeletePath(8, "b"), link("/mars/../etc/passwd", 60), RefuseValue},
+	{"order not in the grammar", DeletePath(8, "b"), link("/mars/lost+found", 60), RefuseValue},
+	{"order against the uuid", DeletePath(8, "b"), link("/mars/uuid", 60), RefuseValue},
+	{"order against an order", DeletePath(8, "b"), link("/mars/todo-global/delete-000000009-b", 60), RefuseValue},
+	{"another cluster", UUIDPath(), link("v", 60), RefuseCluster},
+	{"the same cluster", UUIDPath(), link("u", 60), Take},
+	{"link for a directory here", UserspacePath("d"), link("u", 60), RefuseKind},
+}
+
 func TestDecide(t *testing.T) {
-	const now, window = 1000, 100
+	const now, window = decideNow, decideWindow
 	tree := New()
 	for _, h := range []string{"me", "b"} {
 		tree.SetLink(IPPath(h), "x", 1)
@@ -27,65 +92,7 @@ func TestDecide(t *testing.T) {
 	tree.SetLink(UserspacePath("d/x"), "1", 1)
 	markers := map[string]int64{"userspace/marked": 60, "resource-r/actual-b": 60, "userspace/m": 60}
 	ctx := NewContext(tree, markers, "me", now, window)
-	link := func(value string, stamp int64) Entry { return Entry{Kind: Link, Value: value, Stamp: stamp} }
-	for _, c := range []struct {
-		what, path string
-		e          Entry
-		want       Verdict
-	}{
-		{"new", ActSizePath("r", "b"), link("1", 1), Take},
-		{"newer", SizePath("r"), link("4", 51), Take},
-		{"older", SizePath("r"), link("9", 49), Keep},
-		{"same", SizePath("r"), link("5", 50), Keep},
-		{"tie, larger", SizePath("r"), link("6", 50), Take},
-		{"tie, larger as text", SizePath("r"), link("10", 50), Keep},
-		{"tie, smaller", SizePath("r"), link("4", 50), Keep},
-		{"far ahead here", PrimaryPath("r"), link("c", 60), Take},
-		{"at the edge", SizePath("r"), link("4", now+window), Take},
-		{"beyond", SizePath("r"), link("4", now+window+1), RefuseFuture},
-		{"way beyond", SizePath("r"), link("4", 1<<63-1), RefuseFuture},
-		{"long ago", SizePath("x"), link("4", -1<<63), Take},
-		{"not in the grammar", "resource-r/sizes", link("4", 60), RefuseGrammar},
-		{"temporary", "resource-r/.tmp-size", link("4", 60), RefuseGrammar},
-		{"marker", "resource-r/.deleted-size", link("4", 60), RefuseGrammar},
-		{"leads out", "../etc/passwd", link("4", 60), RefuseGrammar},
-		{"directory", "userspace/d2", Entry{Kind: Dir, Stamp: 60}, RefuseGrammar},
-		{"link for a directory", TodoDir("r", "b"), link("1", 60), RefuseGrammar},
-		{"log", LogPath("r", 1, "b"), Entry{Kind: File, Stamp: 60}, RefuseGrammar},
-		{"link for a log", LogPath("r", 1, "b"), link("x", 60), RefuseGrammar},
-		{"empty", SizePath("r"), link("", 60), RefuseValue},
-		{"NUL", SizePath("r"), link("1\x00", 60), RefuseValue},
-		{"long", SizePath("r"), link(strings.Repeat("1", 4096), 60), RefuseValue},
-		{"local", LocalPath("r", "b", "x"), link("1", 60), RefuseLocal},
-		{"own, newer", AlivePath("me"), link("0", 60), RefuseOwn},
-		{"own, older", AlivePath("me"), link("0", 40), Keep},
-		{"own, same", AlivePath("me"), link("1", 50), Keep},
-		{"own, forgotten", TimePath("me"), link("0", 40), RefuseOwn},
-		{"own orders", TodoPath("r", "me", TodoSync), link("0", 40), Take},
-		{"marked, older", UserspacePath("marked"), link("0", 59), RefuseDeleted},
-		{"marked, same", UserspacePath("marked"), link("0", 60), RefuseDeleted},
-		{"marked, newer", UserspacePath("marked"), link("0", 61), Take},
-		{"ordered, older", UserspacePath("ordered"), link("0", 60), RefuseDeleted},
-		{"ordered, newer", UserspacePath("ordered"), link("0", 61), Take},
-		{"in a marked directory, older", ActualPath("r", "b", "x"), link("0", 60), RefuseDeleted},
-		{"in a marked directory, newer", ActualPath("r", "b", "x"), link("0", 61), Take},
-		{"in an ordered directory", TodoPath("r", "b", "x"), link("0", 60), RefuseDeleted},
-		{"below a marked name of userspace", UserspacePath("m/x"), link("0", 1), Take},
-		{"order", DeletePath(8, "b"), link("/mars/userspace/x", 60), Take},
-		{"finished order", DeletePath(7, "b"), link("/mars/userspace/x", 60), RefuseFinished},
-		{"number used again", DeletePath(7, "b"), link("/mars/userspace/x", 61), Take},
-		{"order of another creator", DeletePath(7, "c"), link("/mars/userspace/x", 60), Take},
-		{"old form, not everywhere", DeletePath(5, ""), link("/mars/userspace/x", 60), Take},
-		{"old form, finished", DeletePath(4, ""), link("/mars/userspace/x", 60), RefuseFinished},
-		{"order outside", DeletePath(8, "b"), link("/etc/passwd", 60), RefuseValue},
-		{"order outside by dots", DeletePath(8, "b"), link("/mars/../etc/passwd", 60), RefuseValue},
-		{"order not in the grammar", DeletePath(8, "b"), link("/mars/lost+found", 60), RefuseValue},
-		{"order against the uuid", DeletePath(8, "b"), link("/mars/uuid", 60), RefuseValue},
-		{"order against an order", DeletePath(8, "b"), link("/mars/todo-global/delete-000000009-b", 60), RefuseValue},
-		{"another cluster", UUIDPath(), link("v", 60), RefuseCluster},
-		{"the same cluster", UUIDPath(), link("u", 60), Take},
-		{"link for a directory here", UserspacePath("d"), link("u", 60), RefuseKind},
-	} {
+	for _, c := range decideCases {
 		old, exists := tree.Get(c.path)
 		if got := ctx.Decide(c.path, old, exists, c.e); got != c.want {
 			t.Errorf("%s: %v, want %v", c.what, got, c.want)
