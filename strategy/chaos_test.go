@@ -100,11 +100,11 @@ func chaosRun(t *testing.T, seed uint64) error {
 		return fmt.Errorf("b does not catch up: %w", err)
 	}
 	c.a.set(symtree.PrimaryPath("r"), symtree.None)
-	if err := w.Run(func() bool { return c.a.resting() && c.a.actual("is-primary", "0")() && c.b.caughtUp("a")() }, 5*time.Minute); err != nil {
+	if err := w.Run(func() bool { return c.a.resting() && c.a.actual("is-primary", "0")() && c.b.standsWith(c.a) }, 5*time.Minute); err != nil {
 		return fmt.Errorf("the end does not settle: %w", err)
 	}
 	if !bytes.Equal(c.a.content(), c.b.content()) {
-		return fmt.Errorf("the disks differ")
+		return fmt.Errorf("the disks differ: %s", differ(c.a.content(), c.b.content(), c.j))
 	}
 	return c.j.check(c.b.content(), c.j.events)
 }
@@ -181,7 +181,7 @@ func splitRun(t *testing.T, seed uint64) {
 	wait(t, w, "c to follow b", c.caughtUp("b"))
 	b.set(symtree.PrimaryPath("r"), symtree.None)
 	wait(t, w, "everybody to rest", func() bool {
-		return b.resting() && b.actual("is-primary", "0")() && a.caughtUp("b")() && c.caughtUp("b")()
+		return b.resting() && b.actual("is-primary", "0")() && a.standsWith(b) && c.standsWith(b)
 	})
 	if !bytes.Equal(a.content(), b.content()) || !bytes.Equal(c.content(), b.content()) {
 		t.Fatalf("seed %d: the disks differ after the split was resolved", seed)
@@ -230,4 +230,25 @@ func invalidate(t *testing.T, w *simenv.World, h *simHost, p string) {
 	batch.Set(symtree.TodoPath("r", me, symtree.TodoAllowReplay), "1")
 	batch.Set(symtree.TodoPath("r", me, symtree.TodoConnect), "1")
 	h.commit(&batch)
+}
+
+// standsWith tells whether h stands where p stands, which is at rest; each is
+// asked what it says itself.
+func (h *simHost) standsWith(p *simHost) bool {
+	mine, ok := h.tree().Replay("r", h.Host())
+	theirs, ok2 := p.tree().Replay("r", p.Host())
+	return ok && ok2 && mine == theirs && mine.Len == 0 && h.caughtUp(p.Host())()
+}
+
+// differ says where two disks differ, in terms of the writes.
+func differ(a, b []byte, j *journal) string {
+	s := ""
+	for i := 0; i < len(a); i += 512 {
+		if x, y := a[i:i+512], b[i:i+512]; !bytes.Equal(x, y) {
+			p, _ := sectorID(x, int64(i/512))
+			q, _ := sectorID(y, int64(i/512))
+			s += fmt.Sprintf("sector %d: write %d and write %d; ", i/512, p, q)
+		}
+	}
+	return s
 }

@@ -1,0 +1,73 @@
+package simtest
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"mars/infra/env"
+)
+
+// recorder is a testing.TB that takes a failure as a result.
+type recorder struct {
+	testing.TB
+	failure string
+}
+
+// Fatalf implements testing.TB.
+func (r *recorder) Fatalf(format string, a ...any) {
+	r.failure = fmt.Sprintf(format, a...)
+	runtime.Goexit()
+}
+
+// fails tells how a run fails, empty if it does not.
+func fails(t *testing.T, run func(t testing.TB)) string {
+	r := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(r)
+	}()
+	<-done
+	return r.failure
+}
+
+// TestSimNegative: what is known to be unsafe must be found.
+func TestSimNegative(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		change     func(*Options)
+		spoil      func(h *Host)
+	}{
+		{"answers before the log is durable", "was answered and is not there", func(o *Options) { o.Set = append(o.Set, "logger_completion_semantics=0") }, nil},
+		{"log disk that lies", "", nil, func(h *Host) {
+			for i := 1; i < 9; i++ {
+				h.File(fmt.Sprintf("resource-r/log-%09d-a", i)).Lie(true)
+			}
+		}},
+		{"data disk that lies", "", nil, func(h *Host) { h.Data().Lie(true) }},
+		{"log that is not synced", "", nil, func(h *Host) {
+			h.File("resource-r/log-000000001-a").Fail(func(io *env.IO) error { io.Durable = false; return nil })
+		}},
+	} {
+		found := 0
+		for seed := uint64(1); seed <= 20; seed++ {
+			why := fails(t, func(t testing.TB) {
+				r := newCrashes(t, seed, c.change, c.spoil)
+				r.points(20)
+				r.c.Close()
+			})
+			if why != "" && !strings.Contains(why, c.want) {
+				t.Errorf("%s, seed %d: found %q", c.name, seed, why)
+			}
+			if why != "" {
+				found++
+			}
+		}
+		t.Logf("%s: found with %d of 20 seeds", c.name, found)
+		if found < 5 {
+			t.Errorf("%s: found with %d of 20 seeds only", c.name, found)
+		}
+	}
+}
