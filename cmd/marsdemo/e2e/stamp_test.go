@@ -15,10 +15,12 @@ const (
 	// writes go to. They are overwritten again and again, so that almost every
 	// set of writes that is not a prefix shows.
 	hot = 48
+	// branch is added to the stamps of one side of a split brain.
+	branch = 1 << 48
 )
 
 // placeOf is the block that write number i goes to.
-func placeOf(i uint64) int64 { return int64(i * 2654435761 >> 7 % hot) }
+func placeOf(i uint64) int64 { return int64((i % branch) * 2654435761 >> 7 % hot) }
 
 // writer makes numbered writes on the replicated device of a node, one after
 // the other, from 1 on.
@@ -28,6 +30,7 @@ type writer struct {
 	acked atomic.Uint64 // the last write that has succeeded
 	file  *os.File
 	stop  atomic.Bool
+	side  uint64 // branch or 0
 	ended chan error
 }
 
@@ -37,6 +40,9 @@ func newWriter(n *node, last uint64) *writer {
 	w.acked.Store(last)
 	return w
 }
+
+// last is what a disk with all of the writes holds.
+func (w *writer) last() uint64 { return w.side + w.acked.Load() }
 
 // open opens the device.
 func (w *writer) open() {
@@ -58,7 +64,7 @@ func (w *writer) close() {
 func (w *writer) one() error {
 	i := w.acked.Load() + 1
 	for off := 0; off < blockSize; off += 8 {
-		binary.LittleEndian.PutUint64(w.buf[off:], i)
+		binary.LittleEndian.PutUint64(w.buf[off:], w.side+i)
 	}
 	if _, err := w.file.WriteAt(w.buf, placeOf(i)*blockSize); err != nil {
 		return err
@@ -117,7 +123,8 @@ func (w *writer) awaitWritten(count uint64) {
 }
 
 // version tells which version of the stamped writes a disk or device holds: it
-// is write m and all before it and nothing else, or there is an error.
+// is write m and all before it and nothing else, or there is an error. With the
+// branch, writes from its beginning on are of that branch.
 func version(n *node, name string) (m uint64, err error) {
 	f, err := openDirect(name, os.O_RDONLY)
 	if err != nil {
@@ -140,12 +147,18 @@ func version(n *node, name string) (m uint64, err error) {
 		m = max(m, have[b])
 	}
 	var want [hot]uint64
-	for i := uint64(1); i <= m; i++ {
+	for i := uint64(1); i <= m%branch; i++ {
 		want[placeOf(i)] = i
 	}
-	for b := range have {
-		if have[b] != want[b] {
-			return m, fmt.Errorf("no past version: write %d is there, but block %d holds write %d, expected %d", m, b, have[b], want[b])
+	fork := m % branch // the first write of the branch, as far as it shows
+	for _, v := range have {
+		if v > branch {
+			fork = min(fork, v%branch)
+		}
+	}
+	for b, v := range have {
+		if v%branch != want[b] || v < branch && m > branch && v > fork {
+			return m, fmt.Errorf("no past version: write %#x is there, but block %d holds write %#x, expected %d", m, b, v, want[b])
 		}
 	}
 	return m, nil
