@@ -9,14 +9,15 @@ import (
 	"mars/infra/translog"
 )
 
-// The slices of the comparison with the bare loop. They are short and make up
-// groups: a swing of the machine hits both sides of a group. What happens once a
-// second (writeback by age, publishing) is spread over the slices, since its
-// clock goes on while the bare loop runs.
+// The slices that are compared. They are short and make up groups: a swing of
+// the machine hits both sides of a group. What one writer causes once a second
+// (writeback by age, publishing) is spread over the slices, since its clock goes
+// on while the bare loop runs. The slices of many writers are long enough to fill
+// the memory buffer several times, so that most of the writeback is in them.
 const (
 	bareSlice = 50 * time.Millisecond
-	logSlice  = 125 * time.Millisecond
-	groupSize = 5
+	oneSlice  = 125 * time.Millisecond
+	manySlice = 400 * time.Millisecond
 	warmTime  = 1200 * time.Millisecond
 	diskSlice = 500 * time.Millisecond
 )
@@ -35,92 +36,125 @@ func fourK(depth int, o order, d time.Duration) pattern {
 	return pattern{op: block.Write, size: 4096, depth: depth, order: o, time: d}
 }
 
-// comparison is what came of the bare loop and the logger in turn, by group.
+// comparison is what came of two sides in turn, by group.
 type comparison struct {
-	bare, rates []float64 // writes a second
-	lat         []time.Duration
+	yardstick   string
+	base, rates []float64       // writes a second
+	lat         []time.Duration // of rates
 }
 
-// share is the logger's rate in units of the bare loop's.
-func (c *comparison) share() float64 { return median(ratios(c.rates, c.bare)) }
+// share is the rate in units of the yardstick's.
+func (c *comparison) share() float64 { return median(ratios(c.rates, c.base)) }
 
 // remark tells how far the groups differ, and the latencies.
 func (c *comparison) remark() string {
-	low, high := spread(ratios(c.rates, c.bare))
-	return fmt.Sprintf("%d groups, %.2f to %.2f times the bare loop; p50 %v, p99 %v", len(c.rates), low, high,
+	low, high := spread(ratios(c.rates, c.base))
+	return fmt.Sprintf("%d groups, %.2f to %.2f times %s; p50 %v, p99 %v", len(c.rates), low, high, c.yardstick,
 		quantile(c.lat, 0.5).Round(time.Microsecond), quantile(c.lat, 0.99).Round(time.Microsecond))
 }
 
-// compare alternates the bare loop and a pattern, then lets the disk rest.
-func (r *rig) compare(b *bare, p pattern, groups int) (c comparison, err error) {
-	p.time = warmTime
-	if _, err := r.run(p); err != nil {
-		return c, err
-	}
-	p.time = logSlice
+// side is one slice of one side.
+type side func() (outcome, error)
+
+// alternate runs groups of so many slices of both sides in turn.
+func (c *comparison) alternate(groups, slices int, base, other side) error {
 	for range groups {
-		var base, log tally
+		var sums [2]tally
+		for range slices {
+			for i, fn := range []side{base, other} {
+				o, err := fn()
+				if err != nil {
+					return err
+				}
+				sums[i].add(o.ops, o.time)
+				if i == 1 {
+					c.lat = append(c.lat, o.lat...)
+				}
+			}
+		}
+		c.base, c.rates = append(c.base, sums[0].rate()), append(c.rates, sums[1].rate())
+	}
+	return nil
+}
+
+// beside alternates the bare loop, alone on the machine, and one writer.
+func (r *rig) beside(b *bare, o order, groups int) (*comparison, error) {
+	if _, err := r.run(fourK(1, o, warmTime)); err != nil {
+		return nil, err
+	}
+	c := &comparison{yardstick: "the bare loop"}
+	base := func() (o outcome, err error) {
 		if err := r.rotate(); err != nil {
-			return c, err
+			return o, err
 		}
-		for range groupSize {
-			if err := r.hold(); err != nil {
-				return c, err
-			}
-			n, t, err := b.run(bareSlice)
-			if err != nil {
-				return c, err
-			}
-			base.add(n, t)
-			if err := r.resume(); err != nil {
-				return c, err
-			}
-			o, err := r.go1(p)
-			if err != nil {
-				return c, err
-			}
-			log.add(o.ops, o.time)
-			c.lat = append(c.lat, o.lat...)
+		if err := r.hold(); err != nil {
+			return o, err
 		}
-		c.bare, c.rates = append(c.bare, base.rate()), append(c.rates, log.rate())
+		if o.ops, o.time, err = b.run(bareSlice); err != nil {
+			return o, err
+		}
+		return o, r.resume()
+	}
+	if err := c.alternate(groups, 5, base, func() (outcome, error) { return r.go1(fourK(1, o, oneSlice)) }); err != nil {
+		return nil, err
 	}
 	return c, r.drain()
 }
 
-// measureAppend compares one writer and many with the bare loop. The targets
-// are for writers that go from block to block, so that the writeback can gather.
-// With writers at random every write costs the disk another random one, and
-// many of them measure the disk: that is reported beside what it can do alone.
-func measureAppend(r *rig, b *bare, rounds int, rep *report) error {
-	one, err := r.compare(b, fourK(1, streams, 0), rounds)
-	if err != nil {
-		return err
+// scale alternates one writer and many. Each starts with a disk at rest, so that
+// one does not pay for the writeback of the other.
+func (r *rig) scale(o order, groups int) (*comparison, error) {
+	c := &comparison{yardstick: "1 writer"}
+	slice := func(depth int, d time.Duration) side {
+		return func() (outcome, error) {
+			if err := r.drain(); err != nil {
+				return outcome{}, err
+			}
+			return r.run(fourK(depth, o, d))
+		}
 	}
-	lots, err := r.compare(b, fourK(many, streams, 0), rounds)
-	if err != nil {
-		return err
+	if _, err := slice(many, warmTime)(); err != nil {
+		return nil, err
 	}
-	rep.add("bare loop", median(append(one.bare, lots.bare...)), "writes/s", fmt.Sprintf("%d bytes, O_DIRECT, RWF_DSYNC, laid-out blocks", b.size))
-	rep.add("append 4 KiB, 1 writer", median(one.rates), "writes/s", one.remark())
-	rep.check("  as a share of the bare loop", one.share(), "", ">=", 0.85, "")
-	rep.add(fmt.Sprintf("append 4 KiB, %d writers", many), median(lots.rates), "writes/s", lots.remark())
-	rep.check("  as a multiple of 1 writer", lots.share()/one.share(), "", ">=", 15, "each by the bare loop beside it")
-	return measureRandom(r, b, max(rounds/2, 1), rep)
+	if err := c.alternate(groups, 1, slice(1, oneSlice), slice(many, manySlice)); err != nil {
+		return nil, err
+	}
+	return c, r.drain()
 }
 
-func measureRandom(r *rig, b *bare, rounds int, rep *report) error {
+// measureAppend compares one writer with the bare loop, and many with one. The
+// targets are for writers that go from block to block, so that the writeback can
+// gather. With writers at random every write costs the disk another random one,
+// and many of them measure the disk: that is reported beside what it can do
+// alone.
+func measureAppend(r *rig, b *bare, rounds int, rep *report) error {
+	one, err := r.beside(b, streams, rounds)
+	if err != nil {
+		return err
+	}
+	rep.add("bare loop", median(one.base), "writes/s", fmt.Sprintf("%d bytes, O_DIRECT, RWF_DSYNC, laid-out blocks", b.size))
+	rep.add("append 4 KiB, 1 writer", median(one.rates), "writes/s", one.remark())
+	rep.check("  as a share of the bare loop", one.share(), "", ">=", 0.85, "")
+	lots, err := r.scale(streams, 2*rounds)
+	if err != nil {
+		return err
+	}
+	rep.add(fmt.Sprintf("append 4 KiB, %d writers", many), median(lots.rates), "writes/s", lots.remark())
+	rep.check("  as a multiple of 1 writer", lots.share(), "", ">=", 15, "")
+
 	alone, err := r.diskAlone()
 	if err != nil {
 		return err
 	}
 	rep.add("disk alone, 4 KiB at random, 32 in flight", alone.rate(), "writes/s", "without logger, not durable")
-	for _, depth := range []int{1, many} {
-		c, err := r.compare(b, fourK(depth, random, 0), rounds)
-		if err != nil {
-			return err
-		}
-		rep.add(fmt.Sprintf("append 4 KiB at random, %d writers", depth), median(c.rates), "writes/s", c.remark())
+	if one, err = r.beside(b, random, max(rounds/2, 1)); err != nil {
+		return err
 	}
+	rep.add("append 4 KiB at random, 1 writer", median(one.rates), "writes/s", one.remark())
+	if lots, err = r.scale(random, max(rounds/2, 1)); err != nil {
+		return err
+	}
+	rep.add(fmt.Sprintf("append 4 KiB at random, %d writers", many), median(lots.rates), "writes/s", lots.remark())
 	return nil
 }
 

@@ -11,10 +11,12 @@
 // this run, or a bound with much room. The yardstick is the bare loop: one
 // thread that overwrites laid-out blocks of a file with O_DIRECT and RWF_DSYNC,
 // as many bytes at a time as the log takes for one record of 4 KiB. Short slices
-// of it alternate with slices of the logger; a ratio is the median of the ratios
-// of neighbours. While the bare loop runs nothing else does: the writeback is
-// held back by the tuning and catches up in the logger's next slice, so that all
-// of its cost counts against the logger.
+// of it alternate with slices of one writer through the logger, and slices of
+// one writer with slices of 64; a ratio is the median of the ratios of groups of
+// neighbours. While the bare loop runs nothing else does: the writeback is held
+// back by the tuning and catches up in the logger's next slice, so that all of
+// its cost counts against the logger. On a machine whose processors others keep
+// busy all this is noise; the load average is printed.
 //
 // # What is measured
 //

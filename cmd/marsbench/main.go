@@ -26,7 +26,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "directory on the disk to measure; its file system must know direct IO")
-	flag.IntVar(&o.rounds, "rounds", 7, "groups of slices for each comparison with the bare loop")
+	flag.IntVar(&o.rounds, "rounds", 5, "groups of slices for each comparison with the bare loop")
 	flag.StringVar(&o.only, "only", "", "comma-separated parts to measure, of "+strings.Join(partNames, " ")+"; all if empty")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
@@ -77,7 +77,7 @@ func bench(ctx context.Context, w io.Writer, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(base)) }()
-	begin := time.Now()
+	begin, others := time.Now(), loadAverage()
 	var rep report
 	variant, err := measure(ctx, base, parts, o.rounds, &rep)
 	if err != nil {
@@ -86,11 +86,23 @@ func bench(ctx context.Context, w io.Writer, o options) (err error) {
 	if err := rep.print(w); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "\n%d cores, %s, %s, in %.0f s\n", runtime.NumCPU(), variant, o.dir, time.Since(begin).Seconds())
+	_, err = fmt.Fprintf(w, "\n%d cores (load average %s before), %s, %s, in %.0f s\n", runtime.NumCPU(), others, variant, o.dir,
+		time.Since(begin).Seconds())
 	if err != nil {
 		return err
 	}
 	return conclude(w, &rep)
+}
+
+// loadAverage is that of the last minute: much of it, and the figures tell more
+// about the others on this machine than about mars.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(text), " ")
+	return one
 }
 
 // conclude says the last line.

@@ -117,15 +117,37 @@ func TestStatistics(t *testing.T) {
 }
 
 func TestComparison(t *testing.T) {
-	c := comparison{bare: []float64{100, 200, 100}, rates: []float64{90, 160, 70}}
+	c := comparison{yardstick: "it", base: []float64{100, 200, 100}, rates: []float64{90, 160, 70}}
 	if got := c.share(); got != 0.8 {
 		t.Errorf("share %v", got)
 	}
-	if r := c.remark(); !strings.Contains(r, "3 groups, 0.70 to 0.90") {
+	if r := c.remark(); !strings.Contains(r, "3 groups, 0.70 to 0.90 times it") {
 		t.Errorf("remark %q", r)
 	}
 	if !math.IsNaN((&comparison{}).share()) {
 		t.Error("a comparison of nothing has a share")
+	}
+}
+
+// TestAlternate: both sides get the same number of turns, each group its rates.
+func TestAlternate(t *testing.T) {
+	var turns string
+	side := func(name string, ops int64) side {
+		return func() (outcome, error) {
+			turns += name
+			return outcome{ops: ops, time: time.Second, lat: []time.Duration{time.Duration(ops)}}, nil
+		}
+	}
+	var c comparison
+	if err := c.alternate(2, 3, side("a", 4), side("b", 2)); err != nil {
+		t.Fatal(err)
+	}
+	if turns != "abababababab" || !slices.Equal(c.base, []float64{4, 4}) || !slices.Equal(c.rates, []float64{2, 2}) || len(c.lat) != 6 || c.lat[0] != 2 {
+		t.Errorf("turns %s, %+v", turns, c)
+	}
+	broken := errors.New("broken")
+	if err := c.alternate(1, 1, side("a", 1), func() (outcome, error) { return outcome{}, broken }); !errors.Is(err, broken) {
+		t.Errorf("error of a side: %v", err)
 	}
 }
 
