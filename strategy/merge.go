@@ -10,28 +10,28 @@ import (
 func (n *Node) merge(from string, links []wire.Link) {
 	now := int64(n.cfg.Clock.Now(n.reading()))
 	ctx := symtree.NewContext(n.tree, n.markers, n.me, now, int64(n.cfg.Tunables.MaxLamportFuture()))
-	var take []symtree.Change
+	items := make([]symtree.Item, 0, len(links))
 	for _, l := range links {
-		if l.Kind != wire.KindLink {
-			continue
+		if l.Kind == wire.KindLink {
+			items = append(items, symtree.Item{Path: l.Path, Entry: symtree.Entry{Kind: symtree.Link, Value: l.Value, Stamp: int64(l.Stamp)}})
 		}
-		old, exists := n.tree.Get(l.Path)
-		e := symtree.Entry{Kind: symtree.Link, Value: l.Value, Stamp: int64(l.Stamp)}
-		v := ctx.Decide(l.Path, old, exists, e)
-		if v == symtree.RefuseFuture {
-			n.log.Warn("a link is stamped too far in the future and is ignored", "peer", from, "path", l.Path, "stamp", l.Stamp)
-		}
-		if v == symtree.RefuseCluster {
-			n.log.Error("a peer belongs to another cluster", "peer", from, "uuid", l.Value)
+	}
+	take, refused := ctx.Merge(n.tree, items)
+	for _, r := range refused {
+		switch r.Verdict {
+		case symtree.RefuseCluster:
+			n.log.Error("a peer belongs to another cluster", "peer", from, "uuid", r.Value)
 			return
+		case symtree.RefuseFuture:
+			n.log.Warn("a link is stamped too far in the future and is ignored", "peer", from, "path", r.Path, "stamp", lamport.Stamp(r.Stamp))
 		}
-		if v != symtree.Take {
-			continue
-		}
-		n.cfg.Clock.Observe(lamport.Stamp(e.Stamp), n.reading())
-		take = append(take, symtree.Set(l.Path, l.Value, e.Stamp))
+		n.cfg.Clock.Observe(lamport.Stamp(r.Stamp), n.reading())
+	}
+	for _, c := range take {
+		n.cfg.Clock.Observe(lamport.Stamp(c.Stamp), n.reading())
 	}
 	n.commitFrom(from, take, nil)
+	n.commit(symtree.Repair(n.tree, n.markers, n.me, n.stamp(), refused), nil)
 }
 
 // deletions carries out the deletion protocol of todo-global. The parts of a

@@ -24,7 +24,7 @@ type commit struct {
 
 // Commit makes changes durable. All new links are first made under temporary
 // names, with their stamps, then everything takes effect in the given order;
-// of several OpSet of one path only the last counts, at its own place. Each link
+// of several OpSet of one path only the one that wins counts, at its own place. Each link
 // changes atomically. Directories above are made as needed. In the end every
 // touched directory is synced once; only after that anything is durable.
 //
@@ -36,7 +36,7 @@ type commit struct {
 // Afterwards a leading part of the changes may have been made, and may or may
 // not be durable.
 func (s *Store) Commit(changes []Change) (skipped []Change, err error) {
-	changes = lastSets(changes)
+	changes, skipped = newestSets(changes)
 	c := &commit{Store: s}
 	temps, err := c.prepare(changes)
 	if err != nil {
@@ -55,6 +55,31 @@ func (s *Store) Commit(changes []Change) (skipped []Change, err error) {
 	}
 	c.undoTemps() // of what was skipped
 	return skipped, c.sync(c.touched)
+}
+
+// newestSets leaves one OpSet of each path, the one that wins by the merge rule:
+// what hosts pass on to each other does not arrive in the order of its stamps.
+// Those that come behind it and lose are skipped.
+func newestSets(changes []Change) (out, skipped []Change) {
+	best := map[string]int{}
+	for i, c := range changes {
+		if c.Op != OpSet {
+			continue
+		}
+		j, ok := best[c.Path]
+		if !ok || c.Stamp > changes[j].Stamp || c.Stamp == changes[j].Stamp && c.Value >= changes[j].Value {
+			best[c.Path] = i
+		}
+	}
+	for i, c := range changes {
+		switch {
+		case c.Op != OpSet || best[c.Path] == i:
+			out = append(out, c)
+		case i > best[c.Path]:
+			skipped = append(skipped, c)
+		}
+	}
+	return out, skipped
 }
 
 // lastSets drops each OpSet that a later one of the same path replaces.

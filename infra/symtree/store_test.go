@@ -162,7 +162,7 @@ func TestCommit(t *testing.T) {
 		t.Error(diff)
 	}
 	skipped, err = NewStore(fs, DaemonTemp).Commit([]Change{
-		Set("resource-r/primary", "not this", 20), Remove("resource-r/primary"), Remove("resource-r"), Create("resource-s/log-000000001-a"),
+		Set("resource-r/primary", "a-not", 20), Remove("resource-r/primary"), Remove("resource-r"), Create("resource-s/log-000000001-a"),
 		Mkdir("resource-s/userspace"), Set("resource-r/primary", "b", 20), {Op: OpUnmark, Path: "resource-r/connect-a"}, {Op: OpUnmark, Path: "userspace/x"},
 	})
 	if err != nil || len(skipped) != 1 || skipped[0].Path != "resource-r" {
@@ -456,5 +456,21 @@ func TestRealDirectory(t *testing.T) {
 	}
 	if err := store.Clean(0); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCommitNewest: hosts pass links on to each other, so that an older value
+// may come right behind a newer one.
+func TestCommitNewest(t *testing.T) {
+	fs := newMemFS()
+	fs.putLink("resource-r/size", "5", 50)
+	skipped, err := NewStore(fs, DaemonTemp).Commit([]Change{
+		Set("resource-r/primary", "new", 20), Set("resource-r/primary", "old", 10), Set("resource-r/primary", "low", 20),
+	})
+	if err != nil || len(skipped) != 2 {
+		t.Fatalf("skipped %v, %v", skipped, err)
+	}
+	if v, _ := fs.Readlink("resource-r/primary"); v != "new" {
+		t.Errorf("the link is %q, want the newest value", v)
 	}
 }

@@ -177,7 +177,7 @@ func TestSimCrash(t *testing.T) {
 		r.l.End()
 		r.c.Must(r.c.Journal.Durable(r.a.ReadDev()), "device at the end")
 		if r.l.Errors > 0 && !r.c.opt.Node.FuseDevices {
-			r.c.Fatalf("%d requests failed", r.l.Errors)
+			r.c.Fatalf("%d requests failed: %v", r.l.Errors, r.l.Err)
 		}
 		if r.c.Journal.Acked() == 0 {
 			r.c.Fatalf("nothing was answered")

@@ -19,7 +19,8 @@ type LoadOptions struct {
 // Load is a user of the device of one host: writes that do not overlap while
 // they are in flight, journalled.
 type Load struct {
-	Errors int // requests that failed
+	Errors int   // requests that failed
+	Err    error // the first of them
 
 	c       *Cluster
 	host    *Host
@@ -112,12 +113,13 @@ func (l *Load) issue() {
 		return
 	}
 	zero := dice < l.opt.Flushes+l.opt.Discards
+	unit := int64(l.dev.BlockSize() / SectorSize)
 	for range 20 {
-		first := int64(w.Intn(l.opt.Pages * PageSize / SectorSize))
+		first := int64(w.Intn(l.opt.Pages*PageSize/SectorSize)) / unit * unit
 		room := PageSize/SectorSize - first%(PageSize/SectorSize)
-		n := min(int64(w.Intn(l.opt.Sectors))+1, room)
+		n := min((int64(w.Intn(l.opt.Sectors))/unit+1)*unit, room)
 		if w.Intn(4) == 0 {
-			n = 1
+			n = unit
 		}
 		if l.occupied(first, n) {
 			continue
@@ -164,7 +166,9 @@ func (l *Load) send(first, n int64, submit func(done func(error)), id uint32) {
 		}
 		l.flying--
 		if err != nil {
-			l.Errors++
+			if l.Errors++; l.Errors == 1 {
+				l.Err = err
+			}
 		} else {
 			l.mark(first, n, false)
 			if id != 0 {
