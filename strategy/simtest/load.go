@@ -95,9 +95,11 @@ func (l *Load) drop() {
 	clear(l.busy)
 }
 
-func (l *Load) pause() {
+func (l *Load) pause() { l.pauseFor(time.Duration(l.c.World.Intn(int(l.opt.Think)))) }
+
+func (l *Load) pauseFor(d time.Duration) {
 	run := l.run
-	l.c.World.In(time.Duration(l.c.World.Intn(int(l.opt.Think))), func() {
+	l.c.World.In(d, func() {
 		if run == l.run && l.on {
 			l.issue()
 		}
@@ -136,7 +138,7 @@ func (l *Load) issue() {
 		}, id)
 		return
 	}
-	l.pause()
+	l.pauseFor(100 * time.Microsecond) // all is occupied
 }
 
 func (l *Load) occupied(first, n int64) bool {
