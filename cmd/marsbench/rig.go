@@ -247,8 +247,14 @@ func (r *rig) rotate() error {
 	return r.dropLog(old, true)
 }
 
-// close ends everything.
-func (r *rig) close() error { return r.node.Close(patience) }
+// close ends everything. The logger is switched off if it is at rest; if not,
+// something failed and the node ends as in a crash.
+func (r *rig) close() error {
+	if r.press(r.src.Brick, false) == nil {
+		_ = r.press(r.lg.Brick, false)
+	}
+	return r.node.Close(patience)
+}
 
 // align is the alignment of the log's batches in bytes.
 func (r *rig) align() (n int64, err error) {
