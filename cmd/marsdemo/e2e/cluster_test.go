@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -112,12 +113,16 @@ func replicated(t *testing.T, n int, size int64) *cluster {
 	return c
 }
 
+// clusters counts the attempts to find ports, so that no two clusters of this
+// process get the same.
+var clusters atomic.Int64
+
 // freePorts finds three ports in a row that are free on all addresses, below
 // the range of outgoing connections.
 func freePorts(t *testing.T) int {
 	t.Helper()
-	for i := range 200 {
-		base := 12000 + (os.Getpid()*7+i*61)%18000
+	for range 200 {
+		base := 12000 + (os.Getpid()*9+int(clusters.Add(1))*63)%18000
 		if portsFree(base) {
 			return base
 		}

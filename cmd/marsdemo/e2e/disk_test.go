@@ -65,7 +65,8 @@ func cleanupMounts(dir string) {
 func (n *node) join(name string) {
 	n.t.Helper()
 	n.c.await("resource "+name+" to appear at "+n.name, func() string {
-		if n.link("resource-"+name+"/size") == "" || n.link("resource-"+name+"/primary") == "" {
+		primary := n.link("resource-" + name + "/primary")
+		if primary == "" || n.link("resource-"+name+"/size") == "" || n.link("resource-"+name+"/data-"+primary) == "" {
 			return "it has not arrived"
 		}
 		return ""

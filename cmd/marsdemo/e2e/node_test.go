@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -198,17 +199,23 @@ func (n *node) ok(args ...string) string {
 // leaves the tree as it is.
 func (n *node) refused(why string, args ...string) result {
 	n.t.Helper()
-	before := n.settle()
+	return n.settle().refuses(n, why, args...)
+}
+
+// refuses is refused for many commands in a row: the node was at rest.
+func (before snapshot) refuses(n *node, why string, args ...string) result {
+	n.t.Helper()
 	r := n.adm(args...)
 	after := n.snapshot()
+	shown := fmt.Sprintf("%.150q", args)
 	if r.code != 1 && r.code != 2 {
-		n.t.Errorf("%s# marsadm %q: exit status %d, expected a refusal\n%s%s", n.name, args, r.code, r.out, r.err)
+		n.t.Errorf("%s# marsadm %s: exit status %d, expected a refusal\n%s%s", n.name, shown, r.code, r.out, r.err)
 	}
 	if !strings.HasPrefix(r.err, "DYING: ") && !strings.Contains(r.err, "\nDYING: ") || !strings.Contains(r.err, why) {
-		n.t.Errorf("%s# marsadm %q: stderr does not say %q:\n%s", n.name, args, why, r.err)
+		n.t.Errorf("%s# marsadm %s: stderr does not say %q:\n%s", n.name, shown, why, r.err)
 	}
 	if d := before.diff(after); d != "" {
-		n.t.Errorf("%s# marsadm %q was refused, but has changed the tree:\n%s", n.name, args, d)
+		n.t.Errorf("%s# marsadm %s was refused, but has changed the tree:\n%s", n.name, shown, d)
 	}
 	return r
 }

@@ -42,6 +42,7 @@ func TestRestartWhileWriting(t *testing.T) {
 	if !ready(t) {
 		return
 	}
+	t.Parallel()
 	c := replicated(t, 2, diskSize)
 	a, b := c.nodes[0], c.nodes[1]
 	last := uint64(0)
@@ -108,6 +109,7 @@ func TestRestartWhileSyncing(t *testing.T) {
 	if !ready(t) {
 		return
 	}
+	t.Parallel()
 	const size = 192 << 20
 	c := founded(t, 2)
 	a, b := c.nodes[0], c.nodes[1]

@@ -129,6 +129,7 @@ func TestSplitBrainDestroy(t *testing.T) {
 	if !ready(t) {
 		return
 	}
+	t.Parallel()
 	s := newSplitBrain(t)
 	s.watch()
 	s.release()
@@ -154,6 +155,7 @@ func TestSplitBrainKeep(t *testing.T) {
 	if !ready(t) {
 		return
 	}
+	t.Parallel()
 	const other = "mynewdata"
 	s := newSplitBrain(t)
 	s.watch()

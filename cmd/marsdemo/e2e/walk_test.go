@@ -19,6 +19,7 @@ func TestManual(t *testing.T) {
 	if !ready(t) {
 		return
 	}
+	t.Parallel()
 	c := newCluster(t, 3)
 	w := &walk{t, c, c.nodes[0], c.nodes[1], c.nodes[2], newWriter(c.nodes[0], 0)}
 	for _, step := range []struct {
