@@ -14,6 +14,7 @@ func scene(seed uint64) (Options, LoadOptions) {
 		return int((seed >> 33) % n)
 	}
 	var o Options
+	debug(&o)
 	o.Node.FileAlign = []int{512, 512, 4096}[pick(3)]
 	o.Node.DiskAlign = []int{512, 512, 4096}[pick(3)]
 	o.Node.NoDirect = pick(8) == 0

@@ -27,9 +27,8 @@ type Recovered struct {
 	Torn     bool  // the last log has remains behind its end
 }
 
-// Recover applies the logs in a crash image of a primary to the disk in it,
-// from the replay link on: the log it stands in, and the host's own logs that
-// follow. It is a second, simple opinion on what marsd makes of such an image.
+// Recover applies the logs in a crash image of a member to the disk in it,
+// from the replay link on: the log it stands in, and those that follow. It is a second, simple opinion on what marsd makes of such an image.
 func Recover(img *simenv.Image) (r Recovered, err error) {
 	fs, host := img.FS(), img.Host()
 	value, err := fs.Readlink(symtree.ReplayPath(Res, host))
@@ -43,21 +42,42 @@ func Recover(img *simenv.Image) (r Recovered, err error) {
 	r.To = r.From
 	r.To.Len = 0
 	for {
-		sum, err := replayOne(&r, fs, disk)
+		sum, err := replayOne(&r, fs, host, disk)
 		if err != nil {
 			return r, fmt.Errorf("log %d of %s from %d on: %w", r.To.Number, r.To.Origin, r.To.Pos, err)
 		}
 		r.To.Pos, r.Torn = sum.End, sum.Verdict == translog.VerdictTorn
-		next := symtree.LogPath(Res, r.To.Number+1, host)
-		if _, err := fs.Lstat(next); err != nil {
+		origin := successor(fs, host, r.To.Number+1)
+		if origin == "" {
 			return r, nil
 		}
-		r.To = symtree.ReplayLink{Number: r.To.Number + 1, Origin: host}
+		r.To = symtree.ReplayLink{Number: r.To.Number + 1, Origin: origin}
 	}
 }
 
+// successor is the origin of the log of that number: the host's own, or the
+// only one. (Which of several, is not for this simple function.)
+func successor(fs env.FS, host string, number int) (origin string) {
+	if _, err := fs.Lstat(symtree.LogPath(Res, number, host)); err == nil {
+		return host
+	}
+	entries, err := fs.ReadDir(symtree.ResourceDir(Res))
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		if n, o, ok := symtree.ParseLogName(e.Name); ok && n == number {
+			if origin != "" {
+				return ""
+			}
+			origin = o
+		}
+	}
+	return origin
+}
+
 // replayOne applies what is sound of the log at r.To.
-func replayOne(r *Recovered, fs env.FS, disk *simenv.ImageDisk) (sum translog.Summary, err error) {
+func replayOne(r *Recovered, fs env.FS, host string, disk *simenv.ImageDisk) (sum translog.Summary, err error) {
 	log := logFile{fs, symtree.LogPath(Res, r.To.Number, r.To.Origin)}
 	info, err := fs.Lstat(log.name)
 	if errors.Is(err, env.ErrNotExist) && r.To.Pos == 0 {
@@ -67,8 +87,8 @@ func replayOne(r *Recovered, fs env.FS, disk *simenv.ImageDisk) (sum translog.Su
 		return sum, err
 	}
 	opt := translog.Options{Start: r.To.Pos, Published: r.To.Pos}
-	if r.To.Number == r.From.Number {
-		opt.Published += max(r.From.Len, 0)
+	if r.To.Number == r.From.Number && r.To.Origin == host {
+		opt.Published += max(r.From.Len, 0) // of a copy it need not be the end of a record
 	}
 	if opt.Start > 0 {
 		head := make([]byte, min(info.Size, translog.MaxIdentityRecord))

@@ -38,3 +38,14 @@ func seeds(t testing.TB, def int, share float64) []uint64 {
 	}
 	return list
 }
+
+// debug shows the daemons' messages (MARS_SIM_LOG=1) and all events
+// (MARS_SIM_TRACE=1) of a seed that is looked at.
+func debug(o *Options) {
+	if os.Getenv("MARS_SIM_LOG") != "" {
+		o.World.Log = os.Stderr
+	}
+	if os.Getenv("MARS_SIM_TRACE") != "" {
+		o.World.Trace = os.Stderr
+	}
+}

@@ -1,0 +1,150 @@
+package simtest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"mars/infra/env"
+	"mars/infra/env/simenv"
+	"mars/infra/place"
+	"mars/marsadm"
+)
+
+// admSys is marsadm.Sys for a command that runs as a process on a simulated
+// host.
+type admSys struct {
+	h        *Host
+	co       *simenv.Coroutine
+	place    place.Place
+	out, err bytes.Buffer
+}
+
+var _ marsadm.Sys = (*admSys)(nil)
+
+func (s *admSys) Place() *place.Place         { return &s.place }
+func (s *admSys) FS() (env.FS, error)         { return s.co.FS(), nil }
+func (s *admSys) Wall() int64                 { return s.co.Wall() }
+func (s *admSys) Mono() time.Duration         { return s.co.Mono() }
+func (s *admSys) Sleep(d time.Duration) error { return s.co.Sleep(d) }
+func (s *admSys) Random() io.Reader           { return random{s.co} }
+func (s *admSys) PID() int                    { return int(s.co.Rand() % 30000) }
+func (s *admSys) UID() int                    { return 0 }
+func (s *admSys) Stdin() io.Reader            { return strings.NewReader("") }
+func (s *admSys) Stdout() io.Writer           { return &s.out }
+func (s *admSys) Stderr() io.Writer           { return &s.err }
+func (s *admSys) Loaded() bool                { return s.h.Up() }
+func (s *admSys) Mounted() bool               { return true }
+func (s *admSys) Device(name string) bool     { return s.h.Device(name) != nil }
+func (s *admSys) Address() (string, error)    { return s.h.Addr(), nil }
+func (s *admSys) Keys() marsadm.Keys          { return nil }
+
+func (s *admSys) Trigger(n int) {
+	if s.h.Up() {
+		st := s.h.Node1
+		s.h.Env(0).Post(func() { st.Trigger(n) })
+	}
+}
+
+func (s *admSys) Disk(path string) (int64, error) {
+	d := s.h.Disk(path)
+	switch {
+	case d == nil:
+		return 0, env.ErrNotExist
+	case d.Held():
+		return 0, env.ErrInUse
+	}
+	return d.Size(), nil
+}
+
+func (s *admSys) SSH(string, []byte, int, ...string) ([]byte, error) {
+	return nil, errors.New("there is no ssh here")
+}
+
+// random reads from the coroutine's randomness.
+type random struct{ co *simenv.Coroutine }
+
+func (r random) Read(p []byte) (int, error) {
+	for i := 0; i < len(p); i += 8 {
+		var b [8]byte
+		binary.LittleEndian.PutUint64(b[:], r.co.Rand())
+		copy(p[i:], b[:])
+	}
+	return len(p), nil
+}
+
+// command is a marsadm command under way.
+type command struct {
+	*simenv.Coroutine
+	sys    *admSys
+	line   string
+	status int
+}
+
+// output is what it wrote.
+func (m *command) output() string { return m.sys.out.String() + m.sys.err.String() }
+
+// start starts a marsadm command on a host.
+func (h *Host) start(args ...string) *command {
+	m := &command{status: -1, line: h.Node.Host() + ": marsadm " + strings.Join(args, " ")}
+	p := place.FromEnv(func(string) string { return "" }, h.Node.Host())
+	p.MarsDir = "/sim"
+	m.Coroutine = h.Go(func(co *simenv.Coroutine) {
+		m.sys = &admSys{h: h, co: co, place: p}
+		m.status = marsadm.Run(m.sys, args)
+	})
+	return m
+}
+
+// try runs a marsadm command to its end and tells whether it succeeded.
+func (h *Host) try(args ...string) (ok bool, output string) {
+	h.C.T.Helper()
+	m := h.start(args...)
+	h.C.Wait(m.line, m.Done)
+	return m.status == 0, m.output()
+}
+
+// adm runs a marsadm command, which must succeed.
+func (h *Host) adm(args ...string) {
+	h.C.T.Helper()
+	if ok, out := h.try(args...); !ok {
+		h.C.Fatalf("%s: marsadm %s failed:\n%s\n%s", h.Node.Host(), strings.Join(args, " "), out, h.C.Dump())
+	}
+}
+
+// refused runs a marsadm command, which must fail with a message like why.
+func (h *Host) refused(why string, args ...string) {
+	h.C.T.Helper()
+	ok, out := h.try(args...)
+	if ok || !strings.Contains(out, why) {
+		h.C.Fatalf("%s: marsadm %s: ok %v, want a failure with %q:\n%s", h.Node.Host(), strings.Join(args, " "), ok, why, out)
+	}
+}
+
+// pair makes a resource on a, which b and further hosts know.
+func (c *Cluster) pair() (a *Host, others []*Host) {
+	a, others = c.Hosts[0], c.Hosts[1:]
+	for _, h := range c.Hosts {
+		c.Wait("the daemons", func() bool { return h.Ready })
+	}
+	_, err := a.Data().WriteAt(c.Journal.Initial(), 0)
+	c.Must(err, "fill the disk")
+	for _, h := range others {
+		_, err := h.Data().WriteAt(bytes.Repeat([]byte{0xee}, int(c.opt.Size)), 0)
+		c.Must(err, "fill the disk")
+	}
+	a.adm("create-resource", Res, DiskPath)
+	c.Wait("the device", a.Serving)
+	return a, others
+}
+
+// join makes a host a member.
+func (h *Host) join(timeout int) {
+	h.C.T.Helper()
+	h.C.Wait("the resource to be known on "+h.Node.Host(), func() bool { return h.Link("resource-r/primary") != "" && h.Link("resource-r/size") != "" })
+	h.adm("join-resource", Res, DiskPath, fmt.Sprintf("--timeout=%d", timeout))
+}
