@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package ublkdev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Recover takes over a device whose server died or detached, and serves it on
+// the loop. Its users notice nothing but the pause: requests that came
+// meanwhile, and those that the predecessor did not answer, come to h. It waits
+// for the predecessor to be gone, as long as ctx and the time-out of c allow
+// (ErrBusy). stamp is what Config.Stamp was; ErrForeign if it is another.
+// ErrNotRecoverable: the device was never started or has no recovery; remove it.
+//
+// What h needs (logs, peers) must be ready before: from here to the end of
+// Recover a crash leaves the device in states that not all kernels bear well.
+func Recover(ctx context.Context, c *Control, l Loop, id uint32, stamp uint64, h Handler) (*Device, error) {
+	return recoverDevice(ctx, c, wrap(l), id, stamp, h)
+}
+
+func recoverDevice(ctx context.Context, c *Control, lp looper, id uint32, stamp uint64, h Handler) (*Device, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	info, err := c.Info(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if info.Stamp != stamp {
+		return nil, fmt.Errorf("%w: device %d has stamp %#x, not %#x", ErrForeign, id, info.Stamp, stamp)
+	}
+	if !info.Flags.Has(FUserRecovery) || info.Queues != 1 || info.Flags&(FUserCopy|FZeroCopy|FNeedGetData) != 0 {
+		return nil, fmt.Errorf("%w: device %d has %d queues and flags %v", ErrNotRecoverable, id, info.Queues, info.Flags)
+	}
+	if err := checkLoop(ctx, c, lp, info.Depth); err != nil {
+		return nil, err
+	}
+	p, err := c.getParams(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	d := newDevice(c, lp, id)
+	d.info, d.cfg = info, configOf(info, p)
+	if d.q, err = newQueue(d.p, info, h, d.hooks()); err != nil {
+		return nil, err
+	}
+	if err := d.takeOver(ctx); err != nil {
+		return nil, errors.Join(err, d.letGo())
+	}
+	return d, nil
+}
+
+func (d *Device) takeOver(ctx context.Context) error {
+	if err := d.waitOrphan(ctx); err != nil {
+		return err
+	}
+	if err := d.fetch(ctx); err != nil {
+		return err
+	}
+	ectx, cancel := d.unlessTrouble(ctx)
+	defer cancel()
+	if err := d.ctl.endRecovery(ectx, d.id); err != nil {
+		return errors.Join(err, d.Err())
+	}
+	return nil
+}
+
+// waitOrphan begins the recovery, as soon as the predecessor let go.
+func (d *Device) waitOrphan(ctx context.Context) error {
+	for {
+		err := d.ctl.startRecovery(ctx, d.id)
+		if err == nil {
+			return nil
+		}
+		retry := errors.Is(err, unix.EBUSY)
+		info, ierr := d.ctl.Info(ctx, d.id)
+		if ierr != nil {
+			return errors.Join(err, ierr)
+		}
+		switch {
+		case errors.Is(err, unix.EINVAL) && info.State == Quiesced:
+			// A successor died after it began; the kernel (6.12) takes it that
+			// the recovery is under way already.
+			return nil
+		case info.State == Dead:
+			return fmt.Errorf("%w: device %d was never started, or was stopped: %w", ErrNotRecoverable, d.id, err)
+		case errors.Is(err, unix.EINVAL) && info.State == Live:
+			retry = true // the death of the server is still being noticed
+		case !retry:
+			return err
+		}
+		if perr := pause(ctx, retryEvery); perr != nil {
+			return fmt.Errorf("%w: device %d still has a server: %w", ErrBusy, d.id, errors.Join(err, perr))
+		}
+	}
+}
+
+// letGo gives up a recovery that failed. What was fetched stays with the ring:
+// it cannot be taken back but by stopping the device, which would fail the
+// requests that wait. The end of the ring frees it for another attempt.
+func (d *Device) letGo() error {
+	ctx, cancel := context.WithTimeout(context.Background(), d.ctl.timeout)
+	defer cancel()
+	return onLoop(ctx, d.lp, func() error {
+		if d.q.ring != nil {
+			return fmt.Errorf("ublk: device %d is half recovered; close the ring and try again", d.id)
+		}
+		d.q.free()
+		return nil
+	})
+}

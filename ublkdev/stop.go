@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package ublkdev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// InUseError is the refusal to stop a device that somebody uses. It matches
+// ErrInUse.
+type InUseError struct {
+	ID    uint32
+	Usage Usage // empty where the kernel refused and nobody was seen
+}
+
+// Error tells who uses the device.
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("ublk: device %d is in use: %v", e.ID, e.Usage)
+}
+
+// Is matches ErrInUse.
+func (e *InUseError) Is(target error) bool { return target == ErrInUse }
+
+// Stop removes the device, unless somebody uses it: then the error matches
+// ErrInUse and nothing changed. What users wrote through the page cache is
+// written back before. With force it goes in any case: all requests fail with
+// EIO, those the handler has too, and what was not written back is lost.
+//
+// Without Plan.TryStop a plain opener that comes between the check and the stop
+// is not noticed; it gets IO errors.
+//
+// When a stop without force runs out of time (the handler keeps requests), the
+// device is on its way out; a stop with force ends it.
+func (d *Device) Stop(ctx context.Context, force bool) error {
+	d.life.Lock()
+	defer d.life.Unlock()
+	select {
+	case <-d.done:
+		if err := d.Err(); !errors.Is(err, ErrGone) {
+			return nil
+		}
+		// Somebody else stopped it, and left it to us to remove it.
+		return ignoreGone(d.ctl.DeleteAsync(ctx, d.id))
+	default:
+	}
+	var err error
+	switch {
+	case force:
+		err = d.stopForced(ctx)
+	case d.ctl.plan.TryStop && d.Info().Flags.Has(FSafeStop):
+		err = d.stopAtomic(ctx)
+	default:
+		err = d.stopChecked(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.waitDone(ctx, d.ctl.timeout); err != nil {
+		return err
+	}
+	if force {
+		return ignoreGone(d.ctl.DeleteAsync(ctx, d.id))
+	}
+	return ignoreGone(d.ctl.Delete(ctx, d.id))
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, ErrGone) {
+		return nil
+	}
+	return err
+}
+
+func (d *Device) stopForced(ctx context.Context) error {
+	d.expectEnd(nil)
+	err := onLoop(ctx, d.lp, func() error {
+		d.q.failAll()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return d.ctl.Stop(ctx, d.id)
+}
+
+// stopAtomic lets the kernel check. The page cache is clean before, and whoever
+// dirties it afterwards has the device open.
+func (d *Device) stopAtomic(ctx context.Context) error {
+	if err := syncBlock(ctx, d.p, d.id); err != nil {
+		return err
+	}
+	d.expectEnd(nil)
+	err := d.ctl.TryStop(ctx, d.id)
+	if errors.Is(err, ErrInUse) {
+		d.mu.Lock()
+		d.ends = false
+		d.mu.Unlock()
+		u, _, uerr := usage(d.p, d.id, false)
+		if uerr != nil {
+			return err
+		}
+		return &InUseError{ID: d.id, Usage: u}
+	}
+	return err
+}
+
+// stopChecked looks itself. The exclusive descriptor keeps others from claiming
+// the device until it is gone.
+func (d *Device) stopChecked(ctx context.Context) error {
+	u, fd, err := usage(d.p, d.id, true)
+	if err != nil {
+		return err
+	}
+	if fd < 0 {
+		return &InUseError{ID: d.id, Usage: u}
+	}
+	defer d.p.close(fd)
+	if err := syncBlock(ctx, d.p, d.id); err != nil {
+		return err
+	}
+	d.expectEnd(nil)
+	return d.ctl.Stop(ctx, d.id)
+}
+
+// detachPoll is the time between looks at a device that is being detached.
+const detachPoll = 50 * time.Millisecond
+
+// Detach stops serving and leaves the device to a successor (Recover), in this
+// process or another; its users wait meanwhile. Requests that the handler has
+// are waited for. It needs FQuiesce: without, ErrUnsupported, and only the end of
+// the ring detaches (Reactor.Close, or the end of the process), which is as
+// good: requests that were not answered come again.
+func (d *Device) Detach(ctx context.Context) error {
+	d.life.Lock()
+	defer d.life.Unlock()
+	if err := d.alive(); err != nil {
+		return err
+	}
+	if !d.Info().Flags.Has(FQuiesce) {
+		return fmt.Errorf("%w: quiesce of device %d", ErrUnsupported, d.id)
+	}
+	d.expectEnd(ErrDetached)
+	for {
+		// Requests that were completed after the kernel took away the idle
+		// ones are armed again; the next round takes them away.
+		if err := d.ctl.Quiesce(ctx, d.id); err != nil {
+			return err
+		}
+		if d.waitDone(ctx, detachPoll) == nil {
+			return nil
+		}
+		if err := pause(ctx, retryEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// Abandon tells that the ring is gone, or will never be used again: its owner
+// closed it (Ring.CloseNow). The device stays, for a successor. It must be
+// called on the thread of the loop. Requests that the handler still has are to
+// be completed nevertheless, which gives back nothing but them.
+func (d *Device) Abandon() {
+	d.expectEnd(ErrDetached)
+	d.q.abandon()
+	clean := d.q.zombies == 0
+	go func() {
+		if clean && d.released() {
+			d.q.leak = false
+			d.q.free()
+		}
+		d.finish(ErrDetached)
+	}()
+}
+
+// released waits until the kernel has no more to do with our memory.
+func (d *Device) released() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), d.ctl.timeout)
+	defer cancel()
+	for {
+		info, err := d.ctl.Info(ctx, d.id)
+		if errors.Is(err, ErrGone) || err == nil && info.State != Live {
+			return true
+		}
+		if err != nil || pause(ctx, retryEvery) != nil {
+			return false
+		}
+	}
+}
