@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ type Cluster struct {
 	opt   Options
 	loads []*Load
 	of    *Cluster // what it was made from by BootImage
+	story []string // see Note
 }
 
 // Host is a host of a cluster, with its daemon and a disk.
@@ -105,8 +107,14 @@ func (c *Cluster) Fatalf(format string, a ...any) {
 	if c.of != nil {
 		c.of.Fatalf("in a world of its own, booted from an image, at %v: %s", c.World.Now(), fmt.Sprintf(format, a...))
 	}
-	c.T.Fatalf("seed %d at %v, event %d: %s\nreproduce: MARS_SIM_SEED=%d go test -count=1 -run '^%s$' ./strategy/simtest/",
-		c.World.Seed(), c.World.Now(), c.World.Events(), fmt.Sprintf(format, a...), c.World.Seed(), c.T.Name())
+	c.T.Fatalf("seed %d at %v, event %d: %s\n%s\nreproduce: MARS_SIM_SEED=%d go test -count=1 -run '^%s$' ./strategy/simtest/",
+		c.World.Seed(), c.World.Now(), c.World.Events(), fmt.Sprintf(format, a...),
+		strings.Join(c.story, "\n"), c.World.Seed(), c.T.Name())
+}
+
+// Note adds a line to what is told when the test fails.
+func (c *Cluster) Note(format string, a ...any) {
+	c.story = append(c.story, fmt.Sprintf("%12v %s", c.World.Now(), fmt.Sprintf(format, a...)))
 }
 
 // Must fails the test if there is an error.
@@ -266,14 +274,28 @@ func (h *Host) CaughtUp(p string) func() bool {
 }
 
 // Synced tells whether the disk counts as consistent here.
-func (h *Host) Synced() bool {
-	me := h.Node.Host()
-	done, err := symtree.ParseInt(h.Link(symtree.SyncStatusPath(Res, me)))
-	if err != nil || done < h.C.opt.Size {
+func (h *Host) Synced() bool { return consistent(h.FS(), h.Node.Host(), h.C.opt.Size) }
+
+// consistent tells whether the links of a host say that its disk is a past
+// version of the resource.
+func consistent(fs env.FS, host string, size int64) bool {
+	read := func(path string) string {
+		v, err := fs.Readlink(path)
+		if err != nil {
+			return ""
+		}
+		return v
+	}
+	done, err := symtree.ParseInt(read(symtree.SyncStatusPath(Res, host)))
+	if err != nil || done < size {
 		return false
 	}
-	end, err := symtree.ParseReplay(h.Link(symtree.SyncPosPath(Res, me)))
-	return err != nil || h.Replay(me).Compare(end) >= 0
+	end, err := symtree.ParseReplay(read(symtree.SyncPosPath(Res, host)))
+	if err != nil {
+		return true
+	}
+	at, err := symtree.ParseReplay(read(symtree.ReplayPath(Res, host)))
+	return err == nil && at.Compare(end) >= 0
 }
 
 // Content is what the disk holds now.

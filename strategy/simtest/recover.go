@@ -125,3 +125,19 @@ func CheckImage(img *simenv.Image, j *Journal) (Recovered, error) {
 	}
 	return r, nil
 }
+
+// CheckReplica recovers a crash image of a secondary and checks that it is a
+// prefix of the history, unless it says that it is inconsistent.
+func CheckReplica(img *simenv.Image, j *Journal) (Recovered, error) {
+	if !consistent(img.FS(), img.Host(), j.Size()) {
+		return Recovered{}, nil
+	}
+	r, err := Recover(img)
+	if err != nil {
+		return r, fmt.Errorf("recover: %w", err)
+	}
+	if err := j.Prefix(img.Disk(DiskPath)); err != nil {
+		return r, fmt.Errorf("after recovery from %v to %v: %w", r.From, r.To, err)
+	}
+	return r, nil
+}

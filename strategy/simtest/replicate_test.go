@@ -10,39 +10,59 @@ import (
 // caught up. The disks are equal then, and the newest version.
 func (c *Cluster) quiesce(p *Host, l *Load, others ...*Host) {
 	c.T.Helper()
-	if l != nil {
-		l.End()
-	}
+	l.End()
 	c.Wait("the device to count as closed", p.Actual("open-count", "0"))
 	p.adm("secondary", Res, "--timeout=60")
 	for _, h := range others {
 		c.Wait(h.Node.Host()+" to catch up", h.CaughtUp(p.Node.Host()))
 	}
-	want := p.Content()
-	c.Must(c.Journal.Durable(bytesAt(want)), "disk of %s at rest", p.Node.Host())
-	for _, h := range others {
+	c.equal(l.journal, append([]*Host{p}, others...)...)
+}
+
+// equal checks that all disks hold the newest version.
+func (c *Cluster) equal(j *Journal, hosts ...*Host) {
+	c.T.Helper()
+	want := hosts[0].Content()
+	c.Must(j.Durable(bytesAt(want)), "disk of %s at rest", hosts[0].Node.Host())
+	for _, h := range hosts[1:] {
 		if !bytes.Equal(h.Content(), want) {
-			err := c.Journal.Durable(bytesAt(h.Content()))
-			c.Fatalf("the disks of %s and %s differ at rest (%v)\n%s", p.Node.Host(), h.Node.Host(), err, c.Dump())
+			err := j.Durable(bytesAt(h.Content()))
+			c.Fatalf("the disks of %s and %s differ at rest (%v)\n%s", hosts[0].Node.Host(), h.Node.Host(), err, c.Dump())
 		}
 	}
 }
 
-// TestSimReplicate: a second host joins while the first one writes, follows it,
-// and in the end is equal.
+// TestSimReplicate: a second host joins while the first one writes, and follows
+// it, whatever happens to both; in the end they are equal.
 func TestSimReplicate(t *testing.T) {
-	for _, seed := range seeds(t, 20, 0.1) {
+	sum := total{}
+	list := seeds(t, 20, 0.2)
+	for _, seed := range list {
 		o, lo := scene(seed)
-		lo.Think = max(lo.Think, 2*time.Millisecond)
+		lo.Think = max(lo.Think, 5*time.Millisecond)
 		c := NewCluster(t, seed, o, "a", "b")
 		a, others := c.pair()
 		b := others[0]
 		l := c.NewLoad(a, lo)
 		c.RunFor(50 * time.Millisecond)
 		b.join(30)
+		n := newNemesis(c, a, l, b)
+		if seed%2 == 0 {
+			c.Wait("the sync", b.Synced)
+		}
+		n.run(12)
+		n.calm()
 		c.Wait("the sync", b.Synced)
-		c.RunFor(500 * time.Millisecond)
+		n.run(12)
+		n.calm()
+		c.Wait("the sync", b.Synced)
 		c.quiesce(a, l, b)
+		n.did["watched disk writes"], n.did["watched log writes"] = c.Watch.DiskWrites, c.Watch.LogWrites
+		n.did["watched moves"], n.did["watched sync writes"] = c.Watch.Moves, c.Watch.Syncs
+		sum.add(n.did)
 		c.Close()
+	}
+	if len(list) >= 20 {
+		sum.report(t, "a: kill", "a: crash", "b: kill", "b: crash", "cut", "prefix", "a: log-rotate", "image", "watched disk writes", "watched log writes", "watched moves", "watched sync writes")
 	}
 }

@@ -3,6 +3,7 @@ package simtest
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -204,13 +205,26 @@ func (x *watched) readLog(f logFile, name string, size int64) {
 	if size <= from {
 		return
 	}
-	sum, err := translog.ScanAll(f, size, translog.Options{Identity: id, Start: from}, func(r translog.Record) error {
-		x.record(&r)
-		return nil
-	})
-	if sum.End > from {
-		more := make([]byte, sum.End-from)
-		if _, err = f.ReadAt(more, from); err == nil {
+	s := translog.NewScanner(translog.Options{Identity: id, Start: from, Limit: size, Fillers: true})
+	var buf []byte
+	for {
+		r, err := s.Next()
+		switch {
+		case err == nil:
+			x.record(&r)
+			continue
+		case errors.Is(err, translog.ErrNeedMore):
+			buf = make([]byte, min(64<<10, size-s.Pos()))
+			if _, err = f.ReadAt(buf, s.Pos()); err == nil {
+				s.Feed(buf, s.Pos())
+				continue
+			}
+		}
+		break
+	}
+	if s.Pos() > from {
+		more := make([]byte, s.Pos()-from)
+		if _, err := f.ReadAt(more, from); err == nil {
 			d.content = append(d.content, more...)
 		}
 	}
