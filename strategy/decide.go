@@ -73,7 +73,12 @@ func logOf(f *Facts) history.Log {
 // published lists up to where this host has ever called a log durable. A log
 // that is not sound up to there is damaged, not torn.
 func published(f *Facts) []LocalLog {
-	list := []LocalLog{{Log: logOf(f), End: f.Replay.Pos + max(f.Replay.Len, 0)}}
+	end := f.Replay.Pos
+	if f.Replay.Origin == f.Me {
+		// Of a copy, Pos+Len is just what had been fetched, within a record.
+		end += max(f.Replay.Len, 0)
+	}
+	list := []LocalLog{{Log: logOf(f), End: end}}
 	for _, c := range f.Own {
 		list = append(list, LocalLog{Log: c.Log, End: c.Len})
 	}

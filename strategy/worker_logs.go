@@ -44,9 +44,12 @@ func (w *worker) stepScan() {
 			w.retry.Reset(2 * time.Second)
 			return
 		}
-		for _, l := range found {
+		for i, l := range found {
 			if l.Damage != "" {
 				w.env.Log().Error("a logfile is damaged", "resource", w.res, "log", l.Log, "sound", l.End, "damage", l.Damage)
+			}
+			if l.Origin != w.me {
+				found[i].Damage = "" // it was cut there and is fetched again
 			}
 		}
 		w.logs, w.scanned = found, true
@@ -160,7 +163,7 @@ func (w *worker) grow(l history.Log, end int64) {
 	if end <= x.End {
 		return
 	}
-	x.End = end
+	x.End, x.Damage = end, "" // what was damaged is there again
 	w.wake(l)
 	if w.mode != Primary {
 		w.kick()

@@ -38,7 +38,7 @@ func (l *Logger) mayAppend() bool {
 	}
 	n := min(l.unappBytes+2*translog.MaxRecord+int64(g.align), int64(l.tune.BatchSize))
 	least := min(l.unappBytes, int64(l.tune.BatchSize)-2*translog.MaxRecord)
-	return !g.prep.blocked(g.appendPos, least, n, g.zeroing())
+	return !g.prep.blocked(g.appendPos, least, n, l.tune.LargeBatch, g.zeroing())
 }
 
 func (l *Logger) newBatch() *batch {

@@ -13,6 +13,7 @@ import (
 const (
 	zeroPiece = 128 << 10 // bytes of one write of zeroes
 	zeroFlush = 8 << 20   // most bytes zeroed between two flushes
+	zeroLead  = 4         // a log that was outrun gets this many waiting batches ahead first
 )
 
 // prepare is the state of that for one log.
@@ -44,12 +45,13 @@ func (g *logFile) rate(now time.Duration, n, large int64) {
 // blocked tells whether a batch at the appending position, least to most bytes
 // long, has to wait: zeroes in flight would wipe it out, and in space that is
 // zeroed but not flushed yet it would not be durable itself, since the file's
-// size is not. A batch that is sure to end behind all that grows the file.
-func (p *prepare) blocked(pos, least, most int64, zeroing bool) bool {
+// size is not. A large batch that is sure to end behind all that grows the
+// file; a small one waits, or the log would never get ahead again.
+func (p *prepare) blocked(pos, least, most, large int64, zeroing bool) bool {
 	if pos >= p.at || pos+most <= p.flushed {
 		return false
 	}
-	return zeroing && pos+most > p.start || p.at > p.flushed && pos+least <= p.at
+	return zeroing && pos+most > p.start || p.at > p.flushed && (least < large || pos+least <= p.at)
 }
 
 // zeroing tells whether zeroes are in flight.
@@ -67,10 +69,14 @@ func (l *Logger) stepPrepare() {
 	if l.next != nil {
 		g = l.next
 	}
-	if g == nil || g.builder == nil || g.failed != nil || g.closing || g.ctlBusy || g.prep.off || l.stopping {
+	if g == nil || g.builder == nil || g.failed != nil || g.closing || g.ctlBusy {
 		return
 	}
 	p := &g.prep
+	off := p.off || l.stopping
+	if off && p.at <= p.flushed {
+		return // what is zeroed but not flushed must still be: batches wait for it
+	}
 	if g.inFlight > 0 && g.appendPos > p.flushed {
 		return // that batch lets the file grow: its size must become durable by it
 	}
@@ -81,15 +87,20 @@ func (l *Logger) stepPrepare() {
 	if ahead <= target/2 {
 		p.on = target > 0
 	}
-	if ahead >= target {
+	if ahead >= target || off {
 		p.on = false
 	}
 	// The first piece is flushed at once, then ever larger runs.
 	run := min(max(zeroPiece, p.flushed-g.appendPos), zeroFlush)
+	lead := int64(0)
+	waits := l.unapp != nil && g.inFlight == 0
+	if waits && p.on {
+		lead = min(zeroLead*l.unappBytes, target)
+	}
 	switch {
 	case target == 0 && ahead > 0 && l.tune.PrepareMax == 0 && g.inFlight == 0 && l.unapp == nil:
 		g.control(block.Truncate, g.appendPos, 0, nil) // give the space back
-	case p.at > p.flushed && (!p.on || p.at-p.flushed >= run || l.unapp != nil && g.inFlight == 0):
+	case p.at > p.flushed && (!p.on || ahead >= lead && (waits || p.at-p.flushed >= run)):
 		g.control(block.Flush, 0, 0, nil)
 	case ahead == 0 && g == l.cur && l.unappBytes >= l.tune.LargeBatch:
 		// That one may outrun us.

@@ -217,7 +217,11 @@ var errShorter = errors.New("the log has lost what was applied from it")
 
 // published is the highest position of a log that own links say was durable.
 func (r *recovery) published(cur history.Log, at symtree.ReplayLink) int64 {
-	high := at.Pos + max(at.Len, 0)
+	high := at.Pos
+	if cur.Origin == r.host {
+		// Of a copy, Pos+Len is just what had been fetched, within a record.
+		high += max(at.Len, 0)
+	}
 	if v, ok := r.ownVersion(cur.Number); ok && v.Origin == cur.Origin {
 		high = max(high, v.Pos)
 	}

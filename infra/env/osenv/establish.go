@@ -117,12 +117,12 @@ func (c *conn) runAccepted(nc net.Conn) {
 	times := &c.w.cfg.times
 	live := &liveConn{Conn: nc, times: times}
 	if !c.hold(live) {
-		c.w.known()
+		c.w.known(c)
 		return
 	}
 	live.limit(times.handshake)
 	stream, peer, err := c.welcome(live)
-	c.w.known()
+	c.w.known(c)
 	if err != nil {
 		c.w.refuse(nc.RemoteAddr(), err)
 		c.end(err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -105,7 +106,7 @@ type network struct {
 	closed    bool
 	conns     map[*conn]struct{}
 	listeners map[*listener]struct{}
-	unauth    int
+	unproven  []*conn // accepted, in order of arrival, that have not proved who they are
 	perPeer   map[env.PeerID]int
 	refused   int // since the last message
 	lastLog   time.Time
@@ -148,22 +149,32 @@ func (w *network) close() <-chan struct{} {
 	return done
 }
 
-// add registers a connection and its goroutine, unless the node is closing or,
-// for an accepted one, too many have not proved who they are.
+// errCrowded ends the oldest of too many connections that have proved nothing.
+var errCrowded = errors.New("too many connections that have not proved who they are")
+
+// add registers a connection and its goroutine, unless the node is closing. Of
+// too many accepted ones that have not proved who they are the oldest goes: a
+// member proves itself within milliseconds, so that strangers who sit there
+// silently do not keep it out.
 func (w *network) add(c *conn, accepted bool) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.closed {
+		w.mu.Unlock()
 		return env.ErrClosed
 	}
+	var oldest *conn
 	if accepted {
-		if w.unauth >= w.cfg.MaxUnauthenticated {
-			return errors.New("too many connections that have not proved who they are")
+		if len(w.unproven) >= w.cfg.MaxUnauthenticated {
+			oldest, w.unproven = w.unproven[0], w.unproven[1:]
 		}
-		w.unauth++
+		w.unproven = append(w.unproven, c)
 	}
 	w.conns[c] = struct{}{}
 	w.wg.Add(1)
+	w.mu.Unlock()
+	if oldest != nil {
+		oldest.end(errCrowded)
+	}
 	return nil
 }
 
@@ -175,10 +186,10 @@ func (w *network) remove(c *conn) {
 }
 
 // known ends the count of a connection as unauthenticated.
-func (w *network) known() {
+func (w *network) known(c *conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.unauth--
+	w.unproven = slices.DeleteFunc(w.unproven, func(x *conn) bool { return x == c })
 }
 
 // enter counts an accepted connection of a peer.

@@ -261,10 +261,16 @@ func TestNetTLSStrangers(t *testing.T) {
 func TestNetLimits(t *testing.T) {
 	n, to := netNode(t, plainly("b"), func(c *NetConfig) { c.MaxUnauthenticated, c.MaxPerPeer = 3, 2 })
 	ln := listen(t, n.Executor(0), 0, func(env.Conn) env.ConnHandler { return newEvents() })
+	first := raw(t, n, to)
 	for range 3 {
 		raw(t, n, to)
 	}
-	closedBy(t, raw(t, n, to)) // the fourth that says nothing
+	closedBy(t, first) // the oldest of four that say nothing
+	// A member gets in although the places are taken.
+	member, _ := netNode(t, plainly("m"), nil)
+	v := newEvents()
+	dial(t, member.Executor(0), to, v)
+	recv(t, v.opened)
 
 	n, to = netNode(t, plainly("b"), func(c *NetConfig) { c.MaxPerPeer = 2 })
 	listen(t, n.Executor(0), 0, func(env.Conn) env.ConnHandler { return newEvents() })

@@ -1,0 +1,73 @@
+package simtest
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"mars/infra/symtree"
+)
+
+// TestSimHandover: the role goes to and fro while there is load and trouble;
+// each time the new primary has exactly what the old one had when its device
+// was closed.
+func TestSimHandover(t *testing.T) {
+	sum := total{}
+	list := seeds(t, 10, 0.1)
+	for _, seed := range list {
+		handover(t, seed, sum)
+	}
+	if len(list) >= 10 {
+		sum.report(t, "handover", "handover after secondary", "refused while open", "prefix")
+	}
+}
+
+func handover(t *testing.T, seed uint64, sum total) {
+	o, lo := scene(seed)
+	lo.Think = max(lo.Think, 5*time.Millisecond)
+	c := NewCluster(t, seed, o, "a", "b")
+	defer c.Close()
+	a, others := c.pair()
+	b := others[0]
+	b.join(30)
+	l := c.NewLoad(a, lo)
+	c.Wait("the sync", b.Synced)
+	for round := range 5 {
+		n := newNemesis(c, a, l, b)
+		n.run(c.World.Intn(6))
+		n.calm()
+		if round == 0 {
+			c.Wait("the open device to be known", func() bool {
+				return b.Link(symtree.ActualPath(Res, a.Node.Host(), symtree.ActualOpenCount)) == "1"
+			})
+			b.refused("umount", "primary", Res, "--timeout=5")
+			n.log("refused while open")
+		}
+		l.End()
+		before, ok := a.ReadDev().(bytesAt)
+		if !ok {
+			c.Fatalf("no content")
+		}
+		c.Wait("the closed device to be known", func() bool {
+			return b.Link(symtree.ActualPath(Res, a.Node.Host(), symtree.ActualOpenCount)) == "0"
+		})
+		if c.World.Intn(3) == 0 {
+			a.adm("secondary", Res, "--timeout=60")
+			c.Wait("the other host to hear of it", func() bool { return b.Link(symtree.PrimaryPath(Res)) == symtree.None })
+			n.log("handover after secondary")
+		}
+		b.adm("primary", Res, "--timeout=120")
+		c.Wait("the device on "+b.Node.Host(), b.Serving)
+		n.log("handover", b.Node.Host())
+		after := b.ReadDev()
+		if !bytes.Equal(before, after.(bytesAt)) {
+			c.Fatalf("round %d: the content changed by the handover (%v)", round, c.Journal.Durable(after))
+		}
+		c.Must(c.Journal.Durable(after), "round %d: content after the handover", round)
+		a, b = b, a
+		l = c.NewLoad(a, lo)
+		sum.add(n.did)
+	}
+	c.Wait("the sync", b.Synced)
+	c.quiesce(a, l, b)
+}
