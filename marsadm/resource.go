@@ -262,9 +262,6 @@ func joinResource(j *job) error {
 		j.say("Your physical device has size %d, which is larger than the logical resource size %d.", a.size, size)
 		j.say("This does no harm, but you are wasting some space.")
 	}
-	if err := j.await(j.primaryArrived); err != nil {
-		return err
-	}
 	p, err := j.joinTo()
 	if err != nil {
 		return err
@@ -293,15 +290,6 @@ func joinResource(j *job) error {
 	}
 	j.say("successfully joined resource '%s'", j.res)
 	return nil
-}
-
-// primaryArrived tells whether the links of the designated primary are here:
-// those of a resource that was just made come one after the other.
-func (j *job) primaryArrived() (string, error) {
-	if p := j.tree.Primary(j.res); p != "" && p != j.host && len(j.tree.Members(j.res)) == 0 {
-		return fmt.Sprintf("the links of primary '%s' have not yet arrived", p), nil
-	}
-	return "", nil
 }
 
 // joinTo chooses the member to join to: the designated primary; if there is
