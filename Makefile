@@ -43,8 +43,8 @@ lint: ## gofmt, vet and the rules of the house
 	$(GO) vet ./...
 	$(GO) test -count=1 ./infra/house/
 
-bench: ## throughput and latency, as ratios within one run
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./bricks/... ./infra/... ./strategy/...
+bench: build ## log append, latency, idle cost: as ratios within one run, against targets
+	@$(BIN)/marsbench
 
 clean: ## remove what was built
 	rm -rf $(BIN)
