@@ -96,8 +96,7 @@ func TestDamagedCopy(t *testing.T) {
 	w.write(50)
 	b.awaitVersion(50)
 	for _, x := range wrecks() {
-		b.ok("pause-replay", res)
-		b.awaitFact("B", "why", "replay is paused")
+		b.pauseReplay()
 		at := b.diskVersion()
 		w.write(100)
 		log := lastLog(a)

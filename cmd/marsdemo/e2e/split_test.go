@@ -27,7 +27,7 @@ func newSplitBrain(t *testing.T) *splitBrain {
 	s.wa.write(100)
 	s.b.awaitVersion(100)
 	s.n.awaitVersion(100)
-	s.n.ok("pause-replay", res)
+	s.n.pauseReplay()
 	s.wa.open()
 	s.more(s.wa, 100)
 	s.common = 200
@@ -100,7 +100,12 @@ func (s *splitBrain) watch() {
 	if r := s.n.adm("show-errors", res); r.code == 0 || !strings.Contains(r.out, "SPLIT BRAIN") {
 		t.Errorf("show-errors of C: exit status %d, %s", r.code, r.out)
 	}
-	s.n.refused("split brain detected", "primary", res)
+	if r := s.n.adm("primary", res); r.code != 1 || !strings.Contains(r.err, "DYING: split brain detected") {
+		t.Errorf("primary at C: exit status %d\n%s%s", r.code, r.out, r.err)
+	}
+	if p := s.n.link("resource-" + res + "/primary"); p != "B" {
+		t.Errorf("the refused command has left '%s' as the designated primary", p)
+	}
 	for _, n := range []*node{s.a, s.b} {
 		n.awaitStatus("SPLIT BRAIN")
 	}

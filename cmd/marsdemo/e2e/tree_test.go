@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -11,15 +12,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mars/infra/symtree"
 )
 
 // snapshot is a node's tree: what is said about each name.
 type snapshot map[string]string
 
-// renewed are the links that a running marsd renews by itself: signs of life.
+// renewed are the links that a running marsd renews by itself, signs of life,
+// and the temporary names under which it does so.
 func renewed(rel string) bool {
-	for _, p := range []string{"time-", "alive-"} {
-		if strings.HasPrefix(rel, p) {
+	for _, p := range []string{"time-", "alive-", symtree.TempPrefix} {
+		if strings.HasPrefix(filepath.Base(rel), p) {
 			return true
 		}
 	}
@@ -35,23 +39,23 @@ func (n *node) snapshot() snapshot {
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(root, p)
 		if err != nil || renewed(rel) {
-			return err
+			return gone(err)
 		}
 		info, err := d.Info()
 		if err != nil {
-			return err
+			return gone(err)
 		}
 		switch {
 		case d.Type()&fs.ModeSymlink != 0:
 			value, err := os.Readlink(p)
 			s[rel] = fmt.Sprintf("-> %q at %d", value, info.ModTime().UnixNano())
-			return err
+			return gone(err)
 		case d.IsDir():
 			s[rel] = fmt.Sprintf("directory, %v", info.Mode())
 		default:
 			data, err := os.ReadFile(p)
 			s[rel] = fmt.Sprintf("%v, %d bytes at %d, %x", info.Mode(), info.Size(), info.ModTime().UnixNano(), sha256.Sum256(data))
-			return err
+			return gone(err)
 		}
 		return nil
 	})
@@ -59,6 +63,14 @@ func (n *node) snapshot() snapshot {
 		n.t.Fatal(err)
 	}
 	return s
+}
+
+// gone is no error: what vanishes while the tree is read is not in it.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // diff lists what is not the same in another snapshot; empty for nothing.

@@ -81,6 +81,14 @@ func (n *node) awaitFact(host, key, value string) {
 	n.awaitLink("resource-"+res+"/actual-"+host+"/"+key, value)
 }
 
+// pauseReplay waits until replay has taken notice.
+func (n *node) pauseReplay() {
+	n.t.Helper()
+	n.ok("pause-replay", res)
+	n.awaitFact(n.name, "why", "replay is paused")
+	n.awaitFact(n.name, "is-replaying", "0")
+}
+
 // awaitVersion waits until the node's disk holds exactly the stamped writes up
 // to number m. What a disk holds while replay is under way does not count.
 func (n *node) awaitVersion(m uint64) {

@@ -148,8 +148,7 @@ func (n *node) awaitReplays(log string) {
 // pausedReplay: the disk stays at a past version, logs are fetched all the
 // same, and none that is not applied is deleted.
 func (w *walk) pausedReplay() {
-	w.b.ok("pause-replay", res)
-	w.b.awaitFact("B", "is-replaying", "0")
+	w.b.pauseReplay()
 	at := w.b.diskVersion()
 	w.w.write(300)
 	w.rotate()
