@@ -116,6 +116,22 @@ func (h *Host) adm(args ...string) {
 	}
 }
 
+// insist runs a marsadm command until it succeeds, as an administrator does who
+// reads that something is not yet known.
+func (h *Host) insist(args ...string) {
+	h.C.T.Helper()
+	for i := 0; ; i++ {
+		ok, out := h.try(args...)
+		if ok {
+			return
+		}
+		if i == 10 {
+			h.C.Fatalf("%s: marsadm %s failed:\n%s\n%s", h.Node.Host(), strings.Join(args, " "), out, h.C.Dump())
+		}
+		h.C.RunFor(300 * time.Millisecond)
+	}
+}
+
 // refused runs a marsadm command, which must fail with a message like why.
 func (h *Host) refused(why string, args ...string) {
 	h.C.T.Helper()

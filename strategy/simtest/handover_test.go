@@ -25,6 +25,7 @@ func TestSimHandover(t *testing.T) {
 func handover(t *testing.T, seed uint64, sum total) {
 	o, lo := scene(seed)
 	lo.Think = max(lo.Think, 5*time.Millisecond)
+	o.Node.SilentOpens = false
 	c := NewCluster(t, seed, o, "a", "b")
 	defer c.Close()
 	a, others := c.pair()
@@ -48,15 +49,12 @@ func handover(t *testing.T, seed uint64, sum total) {
 		if !ok {
 			c.Fatalf("no content")
 		}
-		c.Wait("the closed device to be known", func() bool {
-			return b.Link(symtree.ActualPath(Res, a.Node.Host(), symtree.ActualOpenCount)) == "0"
-		})
 		if c.World.Intn(3) == 0 {
-			a.adm("secondary", Res, "--timeout=60")
+			a.insist("secondary", Res, "--timeout=60")
 			c.Wait("the other host to hear of it", func() bool { return b.Link(symtree.PrimaryPath(Res)) == symtree.None })
 			n.log("handover after secondary")
 		}
-		b.adm("primary", Res, "--timeout=120")
+		b.insist("primary", Res, "--timeout=120")
 		c.Wait("the device on "+b.Node.Host(), b.Serving)
 		n.log("handover", b.Node.Host())
 		after := b.ReadDev()

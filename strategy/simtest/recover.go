@@ -47,7 +47,7 @@ func Recover(img *simenv.Image) (r Recovered, err error) {
 			return r, fmt.Errorf("log %d of %s from %d on: %w", r.To.Number, r.To.Origin, r.To.Pos, err)
 		}
 		r.To.Pos, r.Torn = sum.End, sum.Verdict == translog.VerdictTorn
-		origin := successor(fs, host, r.To.Number+1)
+		origin := successor(fs, host, r.To)
 		if origin == "" {
 			return r, nil
 		}
@@ -55,10 +55,11 @@ func Recover(img *simenv.Image) (r Recovered, err error) {
 	}
 }
 
-// successor is the origin of the log of that number: the host's own, or the
-// only one. (Which of several, is not for this simple function.)
-func successor(fs env.FS, host string, number int) (origin string) {
-	if _, err := fs.Lstat(symtree.LogPath(Res, number, host)); err == nil {
+// successor is the origin of the log that follows the end of another one: the
+// host's own if that one was its own, too, or the only one that a version link
+// says follows there.
+func successor(fs env.FS, host string, at symtree.ReplayLink) (origin string) {
+	if _, err := fs.Lstat(symtree.LogPath(Res, at.Number+1, host)); err == nil && at.Origin == host {
 		return host
 	}
 	entries, err := fs.ReadDir(symtree.ResourceDir(Res))
@@ -66,12 +67,18 @@ func successor(fs env.FS, host string, number int) (origin string) {
 		return ""
 	}
 	for _, e := range entries {
-		if n, o, ok := symtree.ParseLogName(e.Name); ok && n == number {
-			if origin != "" {
-				return ""
-			}
-			origin = o
+		value, err := fs.Readlink(symtree.ResourceDir(Res) + "/" + e.Name)
+		if e.Kind != env.KindLink || err != nil {
+			continue
 		}
+		v, err := symtree.ParseVersion(value)
+		if err != nil || v.Number != at.Number+1 || v.Prev == nil || v.Prev.Origin != at.Origin {
+			continue
+		}
+		if v.Prev.Pos != at.Pos || origin != "" && origin != v.Origin {
+			return "" // not yet at its end, or there are several
+		}
+		origin = v.Origin
 	}
 	return origin
 }
@@ -100,6 +107,12 @@ func replayOne(r *Recovered, fs env.FS, host string, disk *simenv.ImageDisk) (su
 		}
 	}
 	sum, err = translogger.Recover(disk, disk.Size(), log, info.Size, opt)
+	var bad *translog.CorruptError
+	if errors.As(err, &bad) && r.To.Origin != host && sum.End >= opt.Published {
+		// A copy of which a part was not synced, in front of a part that was:
+		// durable at the origin, but not here. It is fetched again.
+		sum.Verdict, err = translog.VerdictTorn, nil
+	}
 	if err != nil {
 		return sum, err
 	}

@@ -30,7 +30,8 @@ type Watch struct {
 	// Every is how many moves of replay links one check of a crash image is
 	// made for; default 4.
 	Every int
-	// Journal tells by which history a host is judged; nil: Cluster.Journal.
+	// Journal tells by which history a host is judged, nil for none; if it is
+	// not set: by Cluster.Journal.
 	Journal func(h *Host) *Journal
 	// Counts of checks made.
 	DiskWrites, LogWrites, Moves, Syncs int
@@ -147,7 +148,8 @@ func (w *Watch) links(x *watched) {
 
 // moved checks a crash image in which nothing survives but the present links.
 func (w *Watch) moved(x *watched, replay string) error {
-	if !x.h.Synced() {
+	j := w.journal(x.h)
+	if j == nil || !x.h.Synced() {
 		return nil
 	}
 	w.Moves++
@@ -161,7 +163,6 @@ func (w *Watch) moved(x *watched, replay string) error {
 	if err != nil {
 		return fmt.Errorf("the replay link moved to %s: %w", replay, err)
 	}
-	j := w.journal(x.h)
 	check := j.Prefix
 	if x.h.Dev() != nil {
 		check = j.Durable
