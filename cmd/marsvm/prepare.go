@@ -1,0 +1,297 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// fallbackSuite has a 6.12 kernel for good.
+const fallbackSuite = "trixie"
+
+// prepare fetches what is missing; it may run twice at a time.
+func prepare() error {
+	cache, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return err
+	}
+	lock, err := os.Create(filepath.Join(cache, "lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("%s: %w", lock.Name(), err)
+	}
+	if err := installPackages(); err != nil {
+		return err
+	}
+	p := &private{dir: filepath.Join(cache, "apt")}
+	if _, err := findKernel(cache); err != nil {
+		if err := p.fetchKernel(cache); err != nil {
+			return err
+		}
+	}
+	if e, err := findQemu(cache); err != nil || e.major < smpMajor {
+		if err := p.fetchQemu(cache); err != nil {
+			fmt.Fprintf(os.Stderr, "marsvm: guests get one CPU: no newer QEMU: %v\n", err)
+		}
+	}
+	if err := os.RemoveAll(p.dir); err != nil {
+		return err
+	}
+	return probe()
+}
+
+// output runs a program and returns its standard output; the error holds what
+// it said.
+func output(name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "PATH="+os.Getenv("PATH")+":"+hostPath)
+	if full, err := exec.LookPath(name); err != nil {
+		for _, dir := range filepath.SplitList(hostPath) {
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				cmd = &exec.Cmd{Path: filepath.Join(dir, name), Args: cmd.Args, Env: cmd.Env}
+			}
+		}
+	} else {
+		cmd.Path = full
+	}
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, out.String(), said.String())
+	}
+	return out.String(), nil
+}
+
+// installPackages installs QEMU and depmod where they are missing.
+func installPackages() error {
+	var need []string
+	if _, err := systemQemu(); err != nil {
+		need = append(need, "qemu-system-x86")
+	}
+	if _, err := output("depmod", "--version"); err != nil {
+		need = append(need, "kmod")
+	}
+	if need == nil {
+		return nil
+	}
+	if os.Getuid() != 0 {
+		return fmt.Errorf("missing and not installable without root: %s", strings.Join(need, " "))
+	}
+	fmt.Fprintf(os.Stderr, "marsvm: installing %s\n", strings.Join(need, " "))
+	if _, err := output("apt-get", "update", "-qq"); err != nil {
+		return err
+	}
+	_, err := output("apt-get", append([]string{"install", "-y", "-qq", "--no-install-recommends"}, need...)...)
+	return err
+}
+
+// private is an apt of its own: the machine's keys and mirror, but other
+// suites, lists and archives.
+type private struct {
+	dir   string
+	suite string // set up for this one
+}
+
+// options point apt to the private directories.
+func (p *private) options() []string {
+	return []string{
+		"-o", "Dir::Etc::sourcelist=" + filepath.Join(p.dir, "private.sources"),
+		"-o", "Dir::Etc::sourceparts=-",
+		"-o", "Dir::State::lists=" + filepath.Join(p.dir, "lists"),
+		"-o", "Dir::Cache=" + filepath.Join(p.dir, "cache"),
+		"-o", "APT::Sandbox::User=root",
+	}
+}
+
+// use sets the private apt up for one suite of the machine's own mirror.
+func (p *private) use(codename, suite string) error {
+	if p.suite == suite {
+		return nil
+	}
+	m, err := machineMirror(codename)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(p.dir); err != nil {
+		return err
+	}
+	for _, sub := range []string{"lists/partial", "cache/archives/partial", "debs"} {
+		if err := os.MkdirAll(filepath.Join(p.dir, sub), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, "private.sources"), []byte(m.sourceText(suite)), 0o644); err != nil {
+		return err
+	}
+	if _, err := output("apt-get", append(p.options(), "update", "-qq")...); err != nil {
+		return err
+	}
+	p.suite = suite
+	return nil
+}
+
+// machineMirror reads the machine's apt sources.
+func machineMirror(codename string) (mirror, error) {
+	files := []string{"/etc/apt/sources.list"}
+	for _, pattern := range []string{"/etc/apt/sources.list.d/*.sources", "/etc/apt/sources.list.d/*.list"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			return mirror{}, err
+		}
+		files = append(files, more...)
+	}
+	var texts []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return mirror{}, err
+		}
+		texts = append(texts, string(text))
+	}
+	m, ok := findMirror(texts, codename)
+	if !ok {
+		return mirror{}, fmt.Errorf("apt's sources name no mirror of %q", codename)
+	}
+	return m, nil
+}
+
+// suites returns what may have a 6.12 kernel, best first, and the codename the
+// machine runs.
+func suites() (codename string, all []string, err error) {
+	text, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		return "", nil, err
+	}
+	codename = osCodename(string(text))
+	if codename != fallbackSuite {
+		all = append(all, codename+"-backports")
+	}
+	return codename, append(all, fallbackSuite), nil
+}
+
+// fetchKernel downloads and unpacks the newest 6.12 cloud kernel.
+func (p *private) fetchKernel(cache string) error {
+	codename, all, err := suites()
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, suite := range all {
+		if err = p.use(codename, suite); err == nil {
+			err = p.unpackKernel(cache)
+		}
+		if err == nil {
+			return nil
+		}
+		failed = errors.Join(failed, fmt.Errorf("%s: %w", suite, err))
+	}
+	return failed
+}
+
+func (p *private) unpackKernel(cache string) error {
+	show, err := output("apt-cache", append(p.options(), "show", "linux-image-cloud-amd64")...)
+	if err != nil {
+		return err
+	}
+	name, ok := kernelPackage(show)
+	if !ok {
+		return errors.New("no 6.12 cloud kernel in there")
+	}
+	root, err := p.unpack(name)
+	if err != nil {
+		return err
+	}
+	// Whichever of the two places the package uses, depmod finds both.
+	if _, err := os.Stat(filepath.Join(root, "lib/modules")); err == nil {
+		if err := os.MkdirAll(filepath.Join(root, "usr/lib"), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(filepath.Join(root, "lib/modules"), filepath.Join(root, "usr/lib/modules")); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(filepath.Join(root, "lib")); err != nil {
+			return err
+		}
+	}
+	if err := os.Symlink("usr/lib", filepath.Join(root, "lib")); err != nil {
+		return err
+	}
+	version := strings.TrimPrefix(name, "linux-image-")
+	if _, err := output("depmod", "-b", root, version); err != nil {
+		return err
+	}
+	return replace(root, filepath.Join(cache, "kernel"))
+}
+
+// fetchQemu unpacks a newer QEMU than the installed one, whose libraries it
+// uses.
+func (p *private) fetchQemu(cache string) error {
+	codename, all, err := suites()
+	if err != nil {
+		return err
+	}
+	if err := p.use(codename, all[0]); err != nil {
+		return err
+	}
+	root, err := p.unpack("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios")
+	if err != nil {
+		return err
+	}
+	e := emulator{path: filepath.Join(root, "usr/bin/qemu-system-x86_64")}
+	if err := e.identify(); err != nil {
+		return err
+	}
+	if e.major < smpMajor {
+		return fmt.Errorf("%s has QEMU %s only", p.suite, e.version)
+	}
+	return replace(root, filepath.Join(cache, "qemu"))
+}
+
+// unpack downloads packages and unpacks them into one directory.
+func (p *private) unpack(names ...string) (root string, err error) {
+	root = filepath.Join(p.dir, "root")
+	debs := filepath.Join(p.dir, "debs")
+	if err := errors.Join(os.RemoveAll(root), os.RemoveAll(debs), os.MkdirAll(root, 0o755), os.MkdirAll(debs, 0o755)); err != nil {
+		return "", err
+	}
+	fmt.Fprintf(os.Stderr, "marsvm: fetching %s of %s\n", strings.Join(names, ", "), p.suite)
+	args := []string{`cd "$0" && exec apt-get "$@"`, debs}
+	args = append(args, p.options()...)
+	args = append(args, "-t", p.suite, "-qq", "download")
+	if _, err := output("sh", append([]string{"-c"}, append(args, names...)...)...); err != nil {
+		return "", err
+	}
+	files, err := filepath.Glob(filepath.Join(debs, "*.deb"))
+	if err != nil {
+		return "", err
+	}
+	if len(files) != len(names) {
+		return "", fmt.Errorf("got %d packages, want %d", len(files), len(names))
+	}
+	for _, file := range files {
+		if _, err := output("dpkg-deb", "-x", file, root); err != nil {
+			return "", err
+		}
+	}
+	return root, nil
+}
+
+// replace puts a finished directory in its place.
+func replace(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
+}
