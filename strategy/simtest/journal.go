@@ -197,7 +197,7 @@ func (j *Journal) settle(at []int, zeroes []int64, must bool) *write {
 		newest, moved := j.extent(at), false
 		for _, s := range zeroes {
 			list := j.sectors[s]
-			for at[s]+1 < len(list) && (list[at[s]+1].ack < newest.submit || must && list[at[s]+1].ack != maxTick) {
+			for at[s]+1 < len(list) && (list[at[s]+1].ack < newest.submit || must && list[at[s]+1].ack != maxTick || j.partly(at, list[at[s]+1])) {
 				next := j.version(int(s), 0, at[s]+1)
 				if next == never {
 					break
@@ -242,17 +242,25 @@ func (j *Journal) whole(p *prefix) error {
 		if i+1 == len(list) {
 			continue
 		}
-		w := list[i+1]
-		if w.zero || w.last-w.first > PageSize/SectorSize {
-			continue
-		}
-		for k := w.first; k < w.last; k++ {
-			if in := j.sectors[k][p.at[k]]; in.submit >= w.submit {
-				return fmt.Errorf("%v is there in part: not in sector %d, but in sector %d (or %v is)", w, s, k, in)
-			}
+		if w := list[i+1]; j.partly(p.at, w) {
+			return fmt.Errorf("%v is there in part: not in sector %d", w, s)
 		}
 	}
 	return nil
+}
+
+// partly tells whether a write of one page, which is not in some sector, is in
+// another one, or overwritten there.
+func (j *Journal) partly(at []int, w *write) bool {
+	if w.last-w.first > PageSize/SectorSize {
+		return false
+	}
+	for k := w.first; k < w.last; k++ {
+		if j.sectors[k][at[k]].submit >= w.submit {
+			return true
+		}
+	}
+	return false
 }
 
 // Prefix checks that an image is the state after some prefix of the history.
