@@ -57,9 +57,25 @@ func allClaims(f *Facts, s *State) []history.Claim {
 	if l, ok := s.Local(cur); ok && cur.Origin == f.Me {
 		mine.Len = max(mine.Len, l.End)
 	}
-	list := append(slices.Clone(f.Claims), mine)
+	list := append(f.relevant(), mine)
 	for _, c := range f.Own {
 		if c.Log != cur || c.Prev == mine.Prev {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// relevant are the claims of the others that count. A disk that is a copy of
+// the designated primary's, not yet consistent, belongs to that history alone:
+// what others say of another branch must not keep it from becoming whole.
+func (f *Facts) relevant() []history.Claim {
+	if f.Consistent() || f.Primary == "" || f.Primary == f.Me {
+		return slices.Clone(f.Claims)
+	}
+	var list []history.Claim
+	for _, c := range f.Claims {
+		if c.Host == f.Primary {
 			list = append(list, c)
 		}
 	}

@@ -102,6 +102,10 @@ var decideCases = []struct {
 		f.Primary, f.Replay, f.Claims, f.Own = "B", symtree.ReplayLink{Number: 1, Origin: "B", Pos: 300}, nil, claim("B", lg(1, "B"), 300)
 		s.Logs = []LocalLog{{Log: lg(1, "B"), End: 300}, {Log: lg(2, "B"), End: 50}}
 	}, log: lg(1, "B"), step: SwitchLog, to: lg(2, "B")},
+	{name: "invalidated: follows the primary until it is consistent, whatever others say", spoil: func(f *Facts, s *State) {
+		f.SyncPos = symtree.ReplayLink{Number: 1, Origin: "A", Pos: 250}
+		f.Claims = append(f.Claims, claim("C", lg(1, "A"), 60, lg(2, "C"), 9)...)
+	}, mode: Replaying, log: lg(1, "A"), end: 300, fetch: 1, limit: history.Open},
 	{name: "damaged own log: never skipped", spoil: func(f *Facts, s *State) {
 		f.Primary, f.Replay, f.Claims, f.Own = "B", symtree.ReplayLink{Number: 1, Origin: "B", Pos: 300}, nil, claim("B", lg(1, "B"), 500)
 		s.Logs = []LocalLog{{Log: lg(1, "B"), End: 300, Damage: "bad checksum"}}

@@ -183,6 +183,11 @@ func (r *recovery) apply(log logReader, cur history.Log, at symtree.ReplayLink, 
 	if sum.End < at.Pos {
 		return 0, nil, fmt.Errorf("%v is sound up to %d only, but the disk was at %d: %w", cur, sum.End, at.Pos, errors.Join(bad, errShorter))
 	}
+	if cur.Origin != r.host {
+		// A copy may have lost what was not synced in the middle; it is cut
+		// there and fetched again.
+		bad = nil
+	}
 	how := "complete"
 	if sum.End > at.Pos {
 		if err := r.publish(symtree.ReplayLink{Number: at.Number, Origin: at.Origin, Pos: at.Pos, Len: sum.End - at.Pos}, ""); err != nil {
