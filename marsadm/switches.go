@@ -193,11 +193,17 @@ func checkDetach(j *job) error {
 
 // waitDetached waits until the disk is closed and the device is gone.
 func waitDetached(j *job) error {
+	seen := 0
 	err := j.effect(func() (string, error) {
 		for _, key := range []string{symtree.ActualIsAttached, symtree.ActualIsReplaying, symtree.ActualIsSyncing} {
 			if j.actual(j.host, key) {
+				seen = 0
 				return fmt.Sprintf("resource %s on %s is still %s%s", j.res, j.host, strings.TrimPrefix(key, "is-"), j.because()), nil
 			}
+		}
+		// marsd may just be opening the disk, not having said so yet.
+		if seen++; seen < settled && j.sys.Loaded() && !j.never {
+			return "waiting until marsd has taken notice", nil
 		}
 		return "", nil
 	})
