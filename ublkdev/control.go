@@ -235,12 +235,16 @@ func (c *Control) DeleteAsync(ctx context.Context, id uint32) error {
 	if !errors.Is(err, ErrUnsupported) {
 		return err
 	}
-	err = c.Delete(ctx, id)
-	var ce *CmdError
-	if errors.As(err, &ce) && ce.Errno == unix.EINTR && !ce.Lost {
+	if err = c.Delete(ctx, id); cancelled(err) {
 		return nil
 	}
 	return err
+}
+
+// cancelled tells whether a command ran and was interrupted in its wait.
+func cancelled(err error) bool {
+	var ce *CmdError
+	return errors.As(err, &ce) && ce.Errno == unix.EINTR && !ce.Lost
 }
 
 // Remove stops and deletes a device that nobody serves, an orphan. Who uses it

@@ -47,6 +47,7 @@ func newDevice(c *Control, lp looper, id uint32) *Device {
 // hooks connect the queue; they run on the loop.
 func (d *Device) hooks() queueHooks {
 	return queueHooks{
+		post: d.lp.Post,
 		ended: func() {
 			if rl, ok := d.lp.(registrar); ok {
 				rl.forget(d)

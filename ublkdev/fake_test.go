@@ -28,19 +28,20 @@ type fake struct {
 	module  bool
 	openErr error // of openControl
 
-	mu      sync.Mutex
-	changed chan struct{} // closed at every change
-	log     []string
-	devs    map[uint32]*fakeDev
-	nextFd  int
-	script  map[ctrlOp][]unix.Errno // answers in place of the command's own
-	hang    map[ctrlOp]bool         // does not end by itself
-	deaf    bool                    // nor by cancellation
-	busy    int                     // so many opens of a character device fail
-	cmds    []fakeCmd
-	rings   []*fakeCtrlRing
-	usage   Usage
-	opened  int // descriptors open
+	mu        sync.Mutex
+	changed   chan struct{} // closed at every change
+	log       []string
+	devs      map[uint32]*fakeDev
+	nextFd    int
+	script    map[ctrlOp][]unix.Errno // answers in place of the command's own
+	hang      map[ctrlOp]bool         // does not end by itself
+	deaf      bool                    // nor by cancellation
+	refuseTag bool                    // the fetch of tag 3 fails
+	busy      int                     // so many opens of a character device fail
+	cmds      []fakeCmd
+	rings     []*fakeCtrlRing
+	usage     Usage
+	opened    int // descriptors open
 }
 
 // fakeCmd is a control command as it arrived.

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"mars/ublkdev/uring"
+
+	"golang.org/x/sys/unix"
 )
 
 // fakeRing is the ring of a fakeLoop. Only Submit reaches the driver, as in
@@ -55,6 +57,10 @@ func (r *fakeRing) Submit() (int, error) {
 			f.t.Errorf("bad entry %+v %+v", *e, arg)
 		case uint32(e.Off) == cmdFetch:
 			fetches++
+			if f.refuseTag && arg.tag == 3 {
+				r.complete(e.UserData, -int32(unix.EINVAL))
+				continue
+			}
 			d.armed[arg.tag] = fakeTag{arg.addr, e.UserData, r}
 		case uint32(e.Off) == cmdCommitAndFetch:
 			f.commit(d, arg, fakeTag{arg.addr, e.UserData, r})
@@ -137,6 +143,15 @@ func (f *fake) crash(id uint32) {
 	}
 	f.note("crash")
 }
+
+// oneEntry is a ring that takes everything into one entry.
+type oneEntry struct{ sqe uring.SQE }
+
+func (o *oneEntry) Get() *uring.SQE         { return &o.sqe }
+func (o *oneEntry) Queued() int             { return 0 }
+func (o *oneEntry) Entries() int            { return 1 }
+func (o *oneEntry) Submit() (int, error)    { return 0, nil }
+func (o *oneEntry) Flags() uring.SetupFlags { return 0 }
 
 // fakeLoop is a loop with fake rings; completions and posts run in order.
 type fakeLoop struct {

@@ -25,7 +25,6 @@ type queue struct {
 	ring    dataRing
 	base    uint64 // user data of tag 0
 	release func() // gives back the range of user data
-	post    func(func())
 	fd      int    // the character device
 	descs   []byte // nil: not mapped
 
@@ -43,6 +42,8 @@ type queue struct {
 
 // queueHooks tell the device what happens.
 type queueHooks struct {
+	// post runs a function on the loop, soon; it is Loop.Post.
+	post func(func())
 	// ended: the kernel and the handler have none of the tags, everything but
 	// zombies is freed.
 	ended func()
@@ -259,7 +260,7 @@ func (q *queue) again() {
 		return
 	}
 	q.retry = true
-	q.post(func() {
+	q.hooks.post(func() {
 		q.retry = false
 		q.flush()
 	})

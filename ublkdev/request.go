@@ -126,17 +126,20 @@ func result(r *Request, err error) int32 {
 func decode(r *Request, d ioDesc, buf []byte) unix.Errno {
 	r.FUA, r.NoUnmap, r.Meta, r.Buf = false, false, d.opFlags&rawMeta != 0, nil
 	r.Pos, r.Len = int64(d.startSector)<<sectorShift, int64(d.nrSectors)<<sectorShift
+	op := d.opFlags & 0xff
+	if op == rawFlush {
+		// Its position is -1.
+		r.Op, r.Pos, r.Len = Flush, 0, 0
+		return 0
+	}
 	if d.startSector > 1<<(63-sectorShift)-1-uint64(d.nrSectors) {
 		return unix.EIO
 	}
-	switch d.opFlags & 0xff {
+	switch op {
 	case rawRead:
 		r.Op = Read
 	case rawWrite:
 		r.Op, r.FUA = Write, d.opFlags&rawFUA != 0
-	case rawFlush:
-		r.Op, r.Pos, r.Len = Flush, 0, 0
-		return 0
 	case rawDiscard:
 		r.Op = Discard
 		return 0

@@ -64,7 +64,23 @@ func (d *Device) Stop(ctx context.Context, force bool) error {
 	if force {
 		return ignoreGone(d.ctl.DeleteAsync(ctx, d.id))
 	}
-	return ignoreGone(d.ctl.Delete(ctx, d.id))
+	return d.remove(ctx)
+}
+
+// delWait is how long a stopped device may take to give back its id. It waits
+// for openers that came after the check, and for own ones.
+const delWait = 2 * time.Second
+
+// remove deletes the device and waits a little for its id to be free. When that
+// takes longer the device is removed nevertheless.
+func (d *Device) remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, delWait)
+	defer cancel()
+	err := d.ctl.Delete(ctx, d.id)
+	if cancelled(err) {
+		return nil
+	}
+	return ignoreGone(err)
 }
 
 func ignoreGone(err error) error {
