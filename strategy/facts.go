@@ -88,6 +88,8 @@ type State struct {
 	Fetching bool
 	FetchLog history.Log
 	FetchErr string
+	// FetchLevel: the peer has no more of FetchLog than what is here.
+	FetchLevel bool
 
 	SyncAt                          int64 // durable progress, bytes
 	SyncDone                        bool
@@ -201,6 +203,6 @@ type Verdict struct {
 func (s *State) equal(o *State) bool {
 	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr &&
 		s.Mode == o.Mode && s.Log == o.Log && s.LogFailed == o.LogFailed && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
-		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog &&
+		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog && s.FetchLevel == o.FetchLevel &&
 		s.FetchErr == o.FetchErr && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.TailLog == o.TailLog && s.TailPos == o.TailPos && s.TailEnd == o.TailEnd && s.SyncErr == o.SyncErr
 }

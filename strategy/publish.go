@@ -43,6 +43,13 @@ func (r *resource) positionChanges(log history.Log, p position) []symtree.Change
 	length := p.LogPos
 	if p.replay {
 		length = p.Min
+		if p.Origin == n.me {
+			// What was published of our own log is never taken back: after the
+			// next start its loss would look like a torn tail.
+			if v, err := symtree.ParseVersion(versionOf(n.tree, r.name, n.me, p.Number)); err == nil && v.Origin == n.me {
+				length = max(length, v.Pos)
+			}
+		}
 	}
 	prev := versionOf(n.tree, r.name, n.me, p.Number-1)
 	value := history.Value(log, length, prev)
