@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -121,7 +122,6 @@ func TestDamagedCopy(t *testing.T) {
 			t.Errorf("%s: the log of A has changed", x.name)
 		}
 		a.ok("log-rotate", res)
-		b.awaitFact("B", "is-replaying", "1")
 		w.write(20)
 		b.awaitVersion(w.acked.Load())
 		b.awaitUpToDate()
@@ -192,7 +192,7 @@ func TestDamagedOriginal(t *testing.T) {
 			t.Errorf("%s: B holds write %d, had %d, acknowledged were %d", x.name, sound, common, w.acked.Load())
 		}
 		b.ok("primary", res, "--force")
-		b.ok("wait-resource", res, "is-device")
+		b.ok("wait-resource", res, "is-device", "--timeout=20")
 		if got, err := version(b, b.device()); err != nil || got < sound {
 			t.Errorf("%s: the device at B shows write %d, %v, its disk held %d", x.name, got, err, sound)
 		} else {
@@ -231,5 +231,92 @@ func wholeBlocks(t *testing.T, n *node, last uint64) {
 		if !bytes.Equal(blk, bytes.Repeat(blk[:8], blockSize/8)) || i > last || i > 0 && placeOf(i) != b {
 			t.Errorf("block %d of the disk of %s holds what nobody wrote there: %x...", b, n.name, blk[:16])
 		}
+	}
+}
+
+// TestShortOriginal: a log of the primary that has become shorter than what
+// was published of it stays a reason for alarm, however often marsd is
+// restarted, and nobody is told that its end is the end.
+func TestShortOriginal(t *testing.T) {
+	if !ready(t) {
+		return
+	}
+	t.Parallel()
+	c := replicated(t, 2, diskSize)
+	a, b := c.nodes[0], c.nodes[1]
+	w := newWriter(a, 0)
+	w.write(50)
+	b.awaitVersion(50)
+	b.ok("disconnect", res)
+	b.awaitFact("B", "is-copying", "0")
+	w.write(200)
+	log := lastLog(a)
+	end := used(t, log)
+	c.await("A to have published its position", func() string {
+		if p := position(a.link("resource-" + res + "/version-000000001-A")); p < end-4096 {
+			return fmt.Sprintf("%d of %d", p, end)
+		}
+		return ""
+	})
+	a.stop()
+	if err := os.Truncate(log, end/2); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		a.start()
+		a.awaitStatus("damaged")
+		a.settle()
+		a.stop()
+	}
+	a.start()
+	b.ok("connect", res)
+	b.settle()
+	if m := b.diskVersion(); m < 50 || m >= 250 {
+		t.Errorf("B holds write %d, although only half of the log is there", m)
+	}
+	if text := b.adm("status", res).out; strings.Contains(text, "  disk      UpToDate") {
+		t.Errorf("B believes to have all:\n%s", text)
+	}
+	a.awaitStatus("damaged")
+}
+
+// TestLostEnd: the end of a log is lost in a crash, although it was published
+// and not yet applied. However often marsd is restarted, it does not take what
+// is left for all there was.
+func TestLostEnd(t *testing.T) {
+	if !ready(t) {
+		return
+	}
+	t.Parallel()
+	c := replicated(t, 2, diskSize)
+	a, b := c.nodes[0], c.nodes[1]
+	b.ok("disconnect", res)
+	b.awaitFact("B", "is-copying", "0")
+	w := newWriter(a, 0)
+	w.begin()
+	from, to := int64(0), int64(0)
+	c.await("A to have published what it has not applied", func() string {
+		r := strings.Split(a.link("resource-"+res+"/replay-A"), ",")
+		from, to = position("x,"+strings.Join(r, ",")), position(a.link("resource-"+res+"/version-000000001-A"))
+		if len(r) != 3 || from < 0 || to-from < 16<<10 {
+			return fmt.Sprintf("%d of %d", from, to)
+		}
+		a.kill()
+		return ""
+	})
+	if w.halt() == nil {
+		t.Fatal("the writes go on although the device has died")
+	}
+	if err := os.Truncate(lastLog(a), (from+to)/2); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		a.start()
+		text := a.awaitStatus("damaged")
+		a.settle()
+		if strings.Contains(text, "A is primary") || a.link("resource-"+res+"/actual-A/is-primary") != "0" {
+			t.Fatalf("after start %d, A goes on without the end of its log:\n%s", i+1, text)
+		}
+		a.stop()
 	}
 }

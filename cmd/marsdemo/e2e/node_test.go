@@ -56,12 +56,6 @@ const readyLine = "marsd: ready ("
 // start runs marsd and waits until it says that it is ready.
 func (n *node) start() {
 	n.t.Helper()
-	n.launch()
-	n.awaitReady()
-}
-
-func (n *node) launch() {
-	n.t.Helper()
 	log, err := os.OpenFile(n.path("marsd.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		n.t.Fatal(err)
@@ -76,9 +70,10 @@ func (n *node) launch() {
 	}
 	n.done = make(chan error, 1)
 	go func(cmd *exec.Cmd, done chan error) { done <- cmd.Wait() }(n.cmd, n.done)
+	n.awaitReady()
 }
 
-// awaitReady counts the ready lines: one for every start.
+// awaitReady waits until this start of the daemon says that it is ready.
 func (n *node) awaitReady() {
 	n.t.Helper()
 	pid := n.cmd.Process.Pid

@@ -50,34 +50,7 @@ func TestRestartWhileWriting(t *testing.T) {
 		w := newWriter(a, last)
 		w.begin()
 		w.awaitWritten(uint64(100 + 70*round))
-		if x.clean && x.who[0] == 0 {
-			if err := w.halt(); err != nil { // a clean stop waits for those who use the device
-				t.Fatal(err)
-			}
-			x.hit(c)
-			w.ended <- nil
-		} else {
-			x.hit(c)
-		}
-		for _, i := range x.who {
-			checkRest(t, x, c.nodes[i], w)
-		}
-		for _, i := range x.who {
-			c.nodes[i].launch()
-			c.nodes[i].awaitReady()
-		}
-		if x.who[0] == 0 {
-			<-w.ended
-			if w.file != nil {
-				w.close()
-			}
-		} else {
-			w.awaitWritten(50)
-			if err := w.halt(); err != nil {
-				t.Fatalf("%s: a write at A fails: %v", x.name, err)
-			}
-		}
-		a.ok("wait-resource", res, "is-device")
+		x.hitWriter(c, w)
 		got, err := version(a, a.device())
 		if acked := w.acked.Load(); err != nil || got != acked && got != acked+1 {
 			t.Fatalf("%s: acknowledged were the writes up to %d; the device shows %d, %v", x.name, acked, got, err)
@@ -89,6 +62,38 @@ func TestRestartWhileWriting(t *testing.T) {
 	}
 	b.awaitUpToDate()
 	c.sameDisks()
+}
+
+// hitWriter loses daemons while w writes, starts them again, and leaves w at
+// rest. A clean stop of the primary waits for those who use the device, so w
+// ends before it; a dead one fails the writes (FUSE and loop), and B alone
+// bothers nobody.
+func (x crash) hitWriter(c *cluster, w *writer) {
+	t, a := c.t, c.nodes[0]
+	t.Helper()
+	primary := x.who[0] == 0
+	if primary && x.clean {
+		if err := w.halt(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.hit(c)
+	if primary && !x.clean && w.halt() == nil {
+		t.Fatalf("%s: the writes go on although the device has died", x.name)
+	}
+	for _, i := range x.who {
+		checkRest(t, x, c.nodes[i], w)
+	}
+	for _, i := range x.who {
+		c.nodes[i].start()
+	}
+	if !primary {
+		w.awaitWritten(50)
+		if err := w.halt(); err != nil {
+			t.Fatalf("%s: a write at A fails: %v", x.name, err)
+		}
+	}
+	a.ok("wait-resource", res, "is-device")
 }
 
 // checkRest looks at the disk of a node whose daemon has just ended. After a
