@@ -62,6 +62,9 @@ func handover(t *testing.T, seed uint64, sum total) {
 			c.Fatalf("round %d: the content changed by the handover (%v)", round, c.Journal.Durable(after))
 		}
 		c.Must(c.Journal.Durable(after), "round %d: content after the handover", round)
+		if seed%2 == 1 {
+			c.Wait("the old primary to hear of the new one", func() bool { return a.Link(symtree.PrimaryPath(Res)) == b.Node.Host() })
+		} // else it may still think that nobody is
 		a, b = b, a
 		l = c.NewLoad(a, lo)
 		sum.add(n.did)

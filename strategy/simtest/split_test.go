@@ -106,14 +106,21 @@ func (s *split) rotate() {
 // If it hears of one branch first it may go on in that one, until it hears of
 // the other.
 func (s *split) heal() {
-	if s.strict = s.c.World.Intn(2) == 0; s.strict {
+	pause := s.c.World.Intn(2) == 0
+	if pause {
 		s.m.adm("pause-replay", Res)
 	}
 	s.c.World.HealAll()
 	s.c.Wait("the third host to find the split brain", s.m.said)
+	if pause {
+		s.c.Wait("replay to stop", s.m.Actual(symtree.ActualIsReplaying, "0"))
+		if s.strict = s.jb.Prefix(s.m.Data()) == nil; !s.strict {
+			s.n.log("m is ahead of the fork")
+		}
+		s.m.adm("resume-replay", Res)
+	}
 	if s.strict {
 		s.n.log("strict")
-		s.m.adm("resume-replay", Res)
 		s.c.Wait("the third host to reach the last common state", func() bool { return bytes.Equal(s.m.Content(), s.common) })
 	} else {
 		s.c.RunFor(2 * time.Second)
