@@ -78,6 +78,9 @@ func (d *Device) waitOrphan(ctx context.Context) error {
 		}
 		retry := errors.Is(err, unix.EBUSY)
 		info, ierr := d.ctl.Info(ctx, d.id)
+		if ierr != nil && ctx.Err() != nil {
+			return fmt.Errorf("%w: device %d still has a server: %w", ErrBusy, d.id, errors.Join(err, ierr))
+		}
 		if ierr != nil {
 			return errors.Join(err, ierr)
 		}
