@@ -125,7 +125,7 @@ func (h *Host) insist(args ...string) {
 		if ok {
 			return
 		}
-		if i == 10 {
+		if i == 100 {
 			h.C.Fatalf("%s: marsadm %s failed:\n%s\n%s", h.Node.Host(), strings.Join(args, " "), out, h.C.Dump())
 		}
 		h.C.RunFor(300 * time.Millisecond)

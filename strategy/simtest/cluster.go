@@ -142,26 +142,44 @@ func (c *Cluster) WaitFor(what string, limit time.Duration, cond func() bool) {
 // RunFor lets time pass.
 func (c *Cluster) RunFor(d time.Duration) { c.World.RunFor(d) }
 
-// Dump tells in what state the cluster is.
+// Dump tells in what state the cluster is: the links of the first host, and
+// of the others what is different there.
 func (c *Cluster) Dump() string {
-	s := ""
-	for _, h := range c.Hosts {
-		s += fmt.Sprintf("--- %s up %v ready %v\n", h.Node.Host(), h.Up(), h.Ready)
+	var s strings.Builder
+	first := map[string]string{}
+	for i, h := range c.Hosts {
+		fmt.Fprintf(&s, "--- %s up %v ready %v\n", h.Node.Host(), h.Up(), h.Ready)
 		t, _, err := symtree.NewStore(h.FS(), symtree.AdmTemp).Load()
 		if err != nil {
-			s += err.Error() + "\n"
+			fmt.Fprintln(&s, err)
 			continue
 		}
 		for _, it := range t.Items() {
-			if it.Kind == symtree.Link {
-				s += it.Path + " -> " + it.Value + "\n"
-			} else if it.Kind == symtree.File {
+			value := it.Value
+			if it.Kind == symtree.File {
 				fi, _ := h.FS().Lstat(it.Path)
-				s += it.Path + " " + strconv.FormatInt(fi.Size, 10) + "\n"
+				value = strconv.FormatInt(fi.Size, 10)
 			}
+			if it.Kind == symtree.Dir || dull(it.Path) || i > 0 && first[it.Path] == value {
+				continue
+			}
+			if i == 0 {
+				first[it.Path] = value
+			}
+			fmt.Fprintf(&s, "%s -> %s\n", it.Path, value)
 		}
 	}
-	return s
+	return s.String()
+}
+
+// dull links are not shown.
+func dull(path string) bool {
+	for _, part := range []string{"ips/", "/todo-", "time-", "tree-", "uuid", "_rate", "emergency-", "/connect-", "/device-", "/data-", "size"} {
+		if strings.Contains(path, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // Boot starts the daemon on the node's present life.

@@ -166,7 +166,7 @@ func (r *crashes) end() {
 // moment, rotation and recovery included, and nothing is there out of order.
 func TestSimCrash(t *testing.T) {
 	var sum hits
-	list := seeds(t, 100, 1)
+	list := seeds(t, 50, 1)
 	for _, seed := range list {
 		r := newCrashes(t, seed, nil, nil)
 		for range 3 {

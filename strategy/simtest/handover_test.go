@@ -13,7 +13,7 @@ import (
 // was closed.
 func TestSimHandover(t *testing.T) {
 	sum := total{}
-	list := seeds(t, 10, 0.1)
+	list := seeds(t, 4, 0.05)
 	for _, seed := range list {
 		handover(t, seed, sum)
 	}

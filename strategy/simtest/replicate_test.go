@@ -35,7 +35,7 @@ func (c *Cluster) equal(j *Journal, hosts ...*Host) {
 // it, whatever happens to both; in the end they are equal.
 func TestSimReplicate(t *testing.T) {
 	sum := total{}
-	list := seeds(t, 20, 0.2)
+	list := seeds(t, 8, 0.1)
 	for _, seed := range list {
 		o, lo := scene(seed)
 		lo.Think = max(lo.Think, 5*time.Millisecond)

@@ -25,7 +25,7 @@ type split struct {
 // says so, whatever happens; when one side gives up, all are equal again.
 func TestSimSplit(t *testing.T) {
 	sum := total{}
-	list := seeds(t, 10, 0.1)
+	list := seeds(t, 3, 0.05)
 	for _, seed := range list {
 		s := newSplit(t, seed)
 		s.tear()
@@ -43,7 +43,7 @@ func TestSimSplit(t *testing.T) {
 func newSplit(t *testing.T, seed uint64) *split {
 	o, lo := scene(seed)
 	o.Node.SilentOpens = false
-	lo.Think, lo.Depth = max(lo.Think, 20*time.Millisecond), min(lo.Depth, 4)
+	lo.Think, lo.Depth = max(lo.Think, 50*time.Millisecond), min(lo.Depth, 4)
 	c := NewCluster(t, seed, o, "a", "b", "m")
 	a, others := c.pair()
 	s := &split{c: c, a: a, b: others[0], m: others[1], ja: c.Journal}
@@ -195,6 +195,14 @@ func (s *split) resolve() {
 	s.n.log("winner " + winner.Node.Host())
 	s.c.Journal = j
 	ll.End()
+	s.c.Wait("all to know of the forced one", func() bool {
+		for _, h := range s.c.Hosts {
+			if h.Link(symtree.PrimaryPath(Res)) != s.b.Node.Host() {
+				return false
+			}
+		}
+		return true
+	})
 	winner.insist("primary", Res, "--force", "--timeout=60")
 	s.c.Watch.Journal = func(h *Host) *Journal {
 		if h == winner {
