@@ -9,17 +9,9 @@ import (
 
 // The kernel's header is the reference; the numbers are written out here.
 func TestLayout(t *testing.T) {
-	var (
-		c ctrlCmd
-		d devInfo
-		p params
-		i ioDesc
-		o ioCmd
-	)
-	for _, x := range []struct {
-		what      string
-		got, want uintptr
-	}{
+	var c ctrlCmd
+	var d devInfo
+	pinned(t, []pin{
 		{"ublksrv_ctrl_cmd", unsafe.Sizeof(c), 32},
 		{"dev_id", unsafe.Offsetof(c.devID), 0},
 		{"queue_id", unsafe.Offsetof(c.queueID), 4},
@@ -40,7 +32,12 @@ func TestLayout(t *testing.T) {
 		{"ublksrv_flags", unsafe.Offsetof(d.srvFlags), 32},
 		{"owner_uid", unsafe.Offsetof(d.ownerUID), 40},
 		{"owner_gid", unsafe.Offsetof(d.ownerGID), 44},
+	})
+}
 
+func TestParamLayout(t *testing.T) {
+	var p params
+	pinned(t, []pin{
 		{"ublk_params", unsafe.Sizeof(p), 152},
 		{"types", unsafe.Offsetof(p.types), 4},
 		{"basic", unsafe.Offsetof(p.basic), 8},
@@ -61,7 +58,13 @@ func TestLayout(t *testing.T) {
 		{"dma_align", unsafe.Offsetof(p.dmaAlign), 108},
 		{"segment", unsafe.Offsetof(p.segment), 120},
 		{"integrity", unsafe.Offsetof(p.integrity), 136},
+	})
+}
 
+func TestDataLayout(t *testing.T) {
+	var i ioDesc
+	var o ioCmd
+	pinned(t, []pin{
 		{"ublksrv_io_desc", unsafe.Sizeof(i), 24},
 		{"nr_sectors", unsafe.Offsetof(i.nrSectors), 4},
 		{"start_sector", unsafe.Offsetof(i.startSector), 8},
@@ -73,9 +76,19 @@ func TestLayout(t *testing.T) {
 		{"addr", unsafe.Offsetof(o.addr), 8},
 
 		{"constant of the descriptor", ioDescSize, unsafe.Sizeof(i)},
-		{"constant of the parameters", paramsSize, unsafe.Sizeof(p)},
-		{"constant of the info", devInfoSize, unsafe.Sizeof(d)},
-	} {
+		{"constant of the parameters", paramsSize, unsafe.Sizeof(params{})},
+		{"constant of the info", devInfoSize, unsafe.Sizeof(devInfo{})},
+	})
+}
+
+type pin struct {
+	what      string
+	got, want uintptr
+}
+
+func pinned(t *testing.T, pins []pin) {
+	t.Helper()
+	for _, x := range pins {
 		if x.got != x.want {
 			t.Errorf("%s: %d, want %d", x.what, x.got, x.want)
 		}

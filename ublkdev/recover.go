@@ -72,34 +72,43 @@ func (d *Device) takeOver(ctx context.Context) error {
 // waitOrphan begins the recovery, as soon as the predecessor let go.
 func (d *Device) waitOrphan(ctx context.Context) error {
 	for {
-		err := d.ctl.startRecovery(ctx, d.id)
+		again, err := d.beginRecovery(ctx)
 		if err == nil {
 			return nil
 		}
-		retry := errors.Is(err, unix.EBUSY)
-		info, ierr := d.ctl.Info(ctx, d.id)
-		if ierr != nil && ctx.Err() != nil {
-			return fmt.Errorf("%w: device %d still has a server: %w", ErrBusy, d.id, errors.Join(err, ierr))
+		if again {
+			err = errors.Join(err, pause(ctx, retryEvery))
 		}
-		if ierr != nil {
-			return errors.Join(err, ierr)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: device %d still has a server: %w", ErrBusy, d.id, err)
 		}
-		switch {
-		case errors.Is(err, unix.EINVAL) && info.State == Quiesced:
-			// A successor died after it began; the kernel (6.12) takes it that
-			// the recovery is under way already.
-			return nil
-		case info.State == Dead:
-			return fmt.Errorf("%w: device %d was never started, or was stopped: %w", ErrNotRecoverable, d.id, err)
-		case errors.Is(err, unix.EINVAL) && info.State == Live:
-			retry = true // the death of the server is still being noticed
-		case !retry:
+		if !again {
 			return err
 		}
-		if perr := pause(ctx, retryEvery); perr != nil {
-			return fmt.Errorf("%w: device %d still has a server: %w", ErrBusy, d.id, errors.Join(err, perr))
-		}
 	}
+}
+
+// beginRecovery tries once, and tells whether to try again.
+func (d *Device) beginRecovery(ctx context.Context) (again bool, err error) {
+	err = d.ctl.startRecovery(ctx, d.id)
+	if err == nil {
+		return false, nil
+	}
+	info, ierr := d.ctl.Info(ctx, d.id)
+	invalid := errors.Is(err, unix.EINVAL)
+	switch {
+	case ierr != nil:
+		return false, errors.Join(err, ierr)
+	case invalid && info.State == Quiesced:
+		// A successor died after it began; the kernel (6.12) takes it that the
+		// recovery is under way already.
+		return false, nil
+	case info.State == Dead:
+		return false, fmt.Errorf("%w: device %d was never started, or was stopped: %w", ErrNotRecoverable, d.id, err)
+	case invalid && info.State == Live:
+		return true, err // the death of the server is still being noticed
+	}
+	return errors.Is(err, unix.EBUSY), err
 }
 
 // letGo gives up a recovery that failed. What was fetched stays with the ring:

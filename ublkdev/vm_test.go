@@ -12,8 +12,6 @@ import (
 	"time"
 	"unsafe"
 
-	"mars/ublkdev/uring"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -61,21 +59,7 @@ func TestKernelDisk(t *testing.T) {
 	if n := deviceSize(t, fd); n != vmSize {
 		t.Errorf("size %d", n)
 	}
-	buf, err := uring.Map(256 << 10) // more than MaxIO: comes in pieces
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range buf {
-		buf[i] = byte(i * 7)
-	}
-	want := bytes.Clone(buf)
-	if n, err := unix.Pwrite(fd, buf, 4096); n != len(buf) || err != nil {
-		t.Fatalf("write: %d %v", n, err)
-	}
-	clear(buf)
-	if n, err := unix.Pread(fd, buf, 4096); n != len(buf) || err != nil || !bytes.Equal(buf, want) {
-		t.Fatalf("read: %d %v", n, err)
-	}
+	checkWriteRead(t, fd, 256<<10) // more than MaxIO: comes in pieces
 	for _, r := range seen() {
 		if r.Len > 128<<10 {
 			t.Errorf("a request of %d bytes", r.Len)
@@ -86,7 +70,7 @@ func TestKernelDisk(t *testing.T) {
 	}
 	has("fsync", func(r Request) bool { return r.Op == Flush })
 	sfd := openDev(t, d.Path(), unix.O_DIRECT|unix.O_DSYNC)
-	if n, err := unix.Pwrite(sfd, buf[:4096], 0); n != 4096 || err != nil {
+	if n, err := unix.Pwrite(sfd, aligned(t, 4096), 0); n != 4096 || err != nil {
 		t.Errorf("write with O_DSYNC: %d %v", n, err)
 	}
 	has("O_DSYNC", func(r Request) bool { return r.Op == Write && r.FUA })
@@ -98,10 +82,24 @@ func TestKernelDisk(t *testing.T) {
 		has(what, func(r Request) bool { return r.Op.String() == what && r.Pos == 1<<20 && r.Len == 1<<20 })
 	}
 	unix.Close(fd)
-	if err := uring.Unmap(buf); err != nil {
-		t.Error(err)
-	}
 	v.stop(d)
+}
+
+// checkWriteRead writes n bytes at 4096 and reads them back.
+func checkWriteRead(t *testing.T, fd, n int) {
+	t.Helper()
+	buf := aligned(t, n)
+	for i := range buf {
+		buf[i] = byte(i * 7)
+	}
+	want := bytes.Clone(buf)
+	if n, err := unix.Pwrite(fd, buf, 4096); n != len(buf) || err != nil {
+		t.Fatalf("write: %d %v", n, err)
+	}
+	clear(buf)
+	if n, err := unix.Pread(fd, buf, 4096); n != len(buf) || err != nil || !bytes.Equal(buf, want) {
+		t.Fatalf("read: %d %v", n, err)
+	}
 }
 
 // Errors reach the user as they are, and only where the request was.
@@ -120,10 +118,7 @@ func TestKernelErrors(t *testing.T) {
 		m.serve(r)
 	}))
 	fd := openDev(t, d.Path(), unix.O_DIRECT)
-	buf, err := uring.Map(4096)
-	if err != nil {
-		t.Fatal(err)
-	}
+	buf := aligned(t, 4096)
 	for pos, want := range map[int64]error{1 << 20: unix.ENOSPC, 2 << 20: unix.EIO, 3 << 20: unix.EIO, 0: nil} {
 		if _, err := unix.Pwrite(fd, buf, pos); err != want {
 			t.Errorf("at %d: %v, want %v", pos, err, want)
@@ -210,10 +205,7 @@ func TestKernelForcedStop(t *testing.T) {
 	m := &lasting{&memory{data: make([]byte, vmSize)}, true}
 	d := v.create(1004, m)
 	fd := openDev(t, d.Path(), unix.O_DIRECT)
-	buf, err := uring.Map(4096)
-	if err != nil {
-		t.Fatal(err)
-	}
+	buf := aligned(t, 4096)
 	result := make(chan error, 1)
 	go func() {
 		_, err := unix.Pwrite(fd, buf, 0)
@@ -365,10 +357,7 @@ func TestKernelKillWithAllTags(t *testing.T) {
 	results := make(chan error, writes)
 	for i := range writes {
 		fd := openDev(t, "/dev/ublkb1012", unix.O_DIRECT)
-		buf, err := uring.Map(4096)
-		if err != nil {
-			t.Fatal(err)
-		}
+		buf := aligned(t, 4096)
 		buf[0] = byte(i + 1)
 		go func() {
 			defer unix.Close(fd)
@@ -423,10 +412,7 @@ func TestKernelHandOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	fd := openDev(t, old.Path(), unix.O_DIRECT)
-	buf, err := uring.Map(4096)
-	if err != nil {
-		t.Fatal(err)
-	}
+	buf := aligned(t, 4096)
 	buf[0] = 77
 	result := make(chan error, 1)
 	go func() {

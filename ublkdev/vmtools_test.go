@@ -105,6 +105,16 @@ func openDev(t testing.TB, path string, flags int) int {
 	return fd
 }
 
+// aligned is memory for O_DIRECT; it stays until the process ends.
+func aligned(t testing.TB, n int) []byte {
+	t.Helper()
+	buf, err := uring.Map(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return buf
+}
+
 func ioctl(fd int, req uint, arg unsafe.Pointer) error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(req), uintptr(arg)); errno != 0 {
 		return errno
