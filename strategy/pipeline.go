@@ -110,7 +110,7 @@ func (p *pipeline) runRescan() {
 	errs := make([]error, len(dirs))
 	p.n.env.Offload(func() {
 		for i, d := range dirs {
-			found[i], _, errs[i] = p.n.store.Rescan(d)
+			found[i], _, errs[i] = p.n.store.RescanFlat(d)
 		}
 	}, func() {
 		p.running = false

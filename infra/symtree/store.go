@@ -44,7 +44,34 @@ func (s *Store) Load() (*Tree, map[string]int64, error) {
 	t, markers := New(), map[string]int64{}
 	infos, err := s.fs.ReadDir(".")
 	if err == nil {
-		err = s.load(t, markers, ".", infos)
+		err = s.load(t, markers, ".", infos, s.loadDir)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the symlink tree: %w", err)
+	}
+	return t, markers, nil
+}
+
+// RescanFlat reads what is in one directory, but not in the directories below:
+// they appear empty, whatever is in them. For looking again at a directory that
+// changed. A directory that does not exist gives an empty tree.
+func (s *Store) RescanFlat(dir string) (*Tree, map[string]int64, error) {
+	t, markers := New(), map[string]int64{}
+	if n, err := Parse(dir); dir != "." && (err != nil || !n.Kind.Allows(Dir)) {
+		return t, markers, nil
+	}
+	infos, err := s.fs.ReadDir(dir)
+	if errors.Is(err, env.ErrNotExist) && dir != "." {
+		return t, markers, nil
+	}
+	if err == nil {
+		if dir != "." {
+			t.Set(dir, Entry{Kind: Dir})
+		}
+		err = s.load(t, markers, dir, infos, func(t *Tree, _ map[string]int64, path string) error {
+			t.Set(path, Entry{Kind: Dir})
+			return nil
+		})
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the symlink tree: %w", err)
@@ -85,10 +112,12 @@ func (s *Store) loadDir(t *Tree, markers map[string]int64, dir string) error {
 		return err
 	}
 	t.Set(dir, Entry{Kind: Dir, Stamp: fi.MtimeNS})
-	return s.load(t, markers, dir, infos)
+	return s.load(t, markers, dir, infos, s.loadDir)
 }
 
-func (s *Store) load(t *Tree, markers map[string]int64, dir string, infos []env.FileInfo) error {
+// load takes the entries of one directory; below is called for those that are
+// directories.
+func (s *Store) load(t *Tree, markers map[string]int64, dir string, infos []env.FileInfo, below func(*Tree, map[string]int64, string) error) error {
 	for _, fi := range infos {
 		if name, ok := strings.CutPrefix(fi.Name, MarkerPrefix); ok {
 			path := join(dir, name)
@@ -104,7 +133,7 @@ func (s *Store) load(t *Tree, markers map[string]int64, dir string, infos []env.
 		}
 		switch {
 		case fi.Kind == env.KindDir && n.Kind.Allows(Dir):
-			if err := s.loadDir(t, markers, path); err != nil {
+			if err := below(t, markers, path); err != nil {
 				return err
 			}
 		case fi.Kind == env.KindFile && n.Kind.Allows(File):

@@ -474,3 +474,29 @@ func TestCommitNewest(t *testing.T) {
 		t.Errorf("the link is %q, want the newest value", v)
 	}
 }
+
+// TestRescanFlat: one directory as it is, those below empty.
+func TestRescanFlat(t *testing.T) {
+	fs := newMemFS()
+	fs.putLink("uuid", "u", 1)
+	fs.putLink("resource-r/size", "5", 50)
+	fs.putLink("resource-r/todo-a/sync", "1", 50)
+	for dir, want := range map[string][]string{
+		".":          {"resource-r", "uuid"},
+		"resource-r": {"resource-r", "resource-r/size", "resource-r/todo-a"},
+		"resource-x": nil,
+		"/etc":       nil,
+	} {
+		tree, _, err := NewStore(fs, DaemonTemp).RescanFlat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, it := range tree.Items() {
+			got = append(got, it.Path)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", dir, diff)
+		}
+	}
+}
