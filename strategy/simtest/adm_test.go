@@ -162,5 +162,5 @@ func (c *Cluster) pair() (a *Host, others []*Host) {
 func (h *Host) join(timeout int) {
 	h.C.T.Helper()
 	h.C.Wait("the resource to be known on "+h.Node.Host(), func() bool { return h.Link("resource-r/primary") != "" && h.Link("resource-r/size") != "" })
-	h.adm("join-resource", Res, DiskPath, fmt.Sprintf("--timeout=%d", timeout))
+	h.insist("join-resource", Res, DiskPath, fmt.Sprintf("--timeout=%d", timeout))
 }

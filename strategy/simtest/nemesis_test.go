@@ -22,6 +22,7 @@ type nemesis struct {
 	did  map[string]int
 
 	lost map[*Host]bool // crashed or without device: to be resolved
+	runs int            // times that it was calm
 }
 
 func newNemesis(c *Cluster, p *Host, l *Load, rest ...*Host) *nemesis {
@@ -132,7 +133,12 @@ func (n *nemesis) cut() {
 	if n.c.World.Intn(4) == 0 {
 		longest = time.Minute
 	}
-	n.c.World.In(n.while(longest), n.c.World.HealAll)
+	run := n.runs
+	n.c.World.In(n.while(longest), func() {
+		if run == n.runs {
+			n.c.World.HealAll()
+		}
+	})
 }
 
 func (n *nemesis) reset() {
@@ -218,6 +224,7 @@ func (n *nemesis) image() {
 
 // calm ends what is still going on, and switches everything on again.
 func (n *nemesis) calm() {
+	n.runs++
 	n.c.World.HealAll()
 	for _, h := range append([]*Host{n.p}, n.rest...) {
 		h.Data().SetSlow(1)
