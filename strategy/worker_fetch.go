@@ -109,7 +109,8 @@ func (f *fetcher) make() (err error) {
 	if f.follow == nil {
 		log, abort := f.plan.Log, f.src.Abort
 		f.follow, err = copy.NewFollow(&w.graph, w.env, "fetch/copy", copy.FollowParams{
-			OnGrow: func(end int64) { w.grow(log, end) },
+			OnGrow:  func(end int64) { w.grow(log, end) },
+			OnLevel: w.kick,
 			Params: copy.Params{
 				Abort:     abort,
 				OnError:   func(_ copy.Side, err error) { f.note(err) },
@@ -190,6 +191,7 @@ func (f *fetcher) fill(s *State) {
 		s.FetchLog = f.plan.Log
 		if f.follow != nil {
 			s.FetchRate = f.follow.Rate()
+			s.FetchLevel = f.follow.Known() > 0 && f.follow.Have() >= f.follow.Known()
 		}
 	}
 	if f.err != nil {

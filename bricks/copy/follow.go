@@ -24,12 +24,15 @@ type FollowParams struct {
 	Params
 	// OnGrow is told the new durable end of B.
 	OnGrow func(end int64)
+	// OnLevel is told that A has no more for now; it may be nil.
+	OnLevel func()
 }
 
 // Follow is one brick. It lives on one executor.
 type Follow struct {
 	base
-	onGrow func(int64)
+	onGrow  func(int64)
+	onLevel func()
 
 	have  int64 // durable end of B
 	limit int64 // -1: none
@@ -60,7 +63,7 @@ type piece struct {
 
 // NewFollow makes a Follow. path is its identity within g.
 func NewFollow(g *brick.Graph, e env.Env, path string, p FollowParams) (*Follow, error) {
-	f := &Follow{onGrow: p.OnGrow}
+	f := &Follow{onGrow: p.OnGrow, onLevel: p.OnLevel}
 	if err := f.init(g, e, path, p.Params, f, f.pump); err != nil {
 		return nil, err
 	}
@@ -218,6 +221,9 @@ func (f *Follow) loaded(p *piece, m *block.Mref, err error) {
 	took := f.env.Mono() - p.since
 	if n == 0 {
 		f.dropFrom(i)
+		if f.onLevel != nil {
+			f.onLevel()
+		}
 		if took < tooQuick {
 			f.pause(SideA) // it does not wait: do not ask without end
 		} else {
