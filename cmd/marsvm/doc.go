@@ -4,7 +4,7 @@
 // code. It is what tests of ublk, device mapper, DRBD and name spaces need on a
 // machine whose own kernel lacks them:
 //
-//	marsvm prepare                      # once: fetch kernel and QEMU
+//	marsvm prepare                      # once: install QEMU, fetch the kernel
 //	marsvm probe                        # what is missing? (exit 1)
 //	go test -exec "marsvm exec --" ./infra/env/osenv
 //	marsvm run --tool sh --disk 64M script.sh
@@ -32,11 +32,8 @@
 //
 // # The cache
 //
-// Kernel and (where Debian's own is too old) QEMU are kept unpacked in
-// $MARS_VM_CACHE, or .cache/marsvm beside go.mod, or the user's cache
-// directory. Packages come from the mirror the machine's own apt sources name,
-// over a private apt configuration; no kernel is installed and no source is
-// added to the system. QEMU before 8 miscomputes flags when it emulates
-// several CPUs (one boot in three ends in a double fault); with it the guest
-// gets one CPU whatever was asked for.
+// The kernel is kept unpacked in $MARS_VM_CACHE, or .cache/marsvm beside
+// go.mod, or the user's cache directory. Its package comes from the mirror the
+// machine's own apt sources name, over a private apt configuration: nothing but
+// QEMU and kmod (for depmod) is installed, and no source is added to the system.
 package main

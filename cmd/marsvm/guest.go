@@ -148,7 +148,7 @@ func serve(w *frameWriter) (int, error) {
 	if err := w.send(frameHello, greeting); err != nil {
 		return codeBroken, err
 	}
-	code, err := runProgram(w, s, uptime)
+	code, err := runProgram(w, s)
 	if err != nil {
 		return codeBroken, err
 	}
@@ -201,7 +201,7 @@ func identity() (string, time.Duration, error) {
 
 // runProgram starts the program and waits for it, and for all that is left to
 // process 1.
-func runProgram(w *frameWriter, s spec, uptime time.Duration) (int, error) {
+func runProgram(w *frameWriter, s spec) (int, error) {
 	outR, outW, err := os.Pipe()
 	if err != nil {
 		return 0, err
@@ -230,8 +230,8 @@ func runProgram(w *frameWriter, s spec, uptime time.Duration) (int, error) {
 	go pump(w, frameOut, outR, drained)
 	go pump(w, frameErr, errR, drained)
 	var late atomic.Bool
-	if s.Timeout > 0 {
-		quit := time.AfterFunc(max(time.Second, s.Timeout-uptime-quitBefore), func() {
+	if !s.Deadline.IsZero() { // the guest's clock started with the host's, give or take a second
+		quit := time.AfterFunc(max(time.Second, time.Until(s.Deadline)-quitBefore), func() {
 			late.Store(true)
 			note(w, errors.New("time is nearly up: sending SIGQUIT to the program"))
 			if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil {

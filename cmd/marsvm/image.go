@@ -27,22 +27,22 @@ type spec struct {
 	Dir      string
 	Modules  []module
 	Fetch    []string
-	Timeout  time.Duration // since power on; 0 is none
-	HungTask int           // seconds a task may hang in the kernel
+	Deadline time.Time // the host ends QEMU then; zero is never
+	HungTask int       // seconds a task may hang in the kernel
 }
 
 // buildSpec says what the guest has to do for the options.
-func buildSpec(o *options, k kernel, program string) (spec, error) {
+func buildSpec(o *options, k kernel, program string, deadline time.Time) (spec, error) {
 	s := spec{
 		Args:     append([]string{program}, o.args[1:]...),
 		Env:      guestEnv(os.Environ(), o.env, k.version),
 		Dir:      "/tmp",
 		Modules:  o.modules,
-		Timeout:  o.timeout,
+		Deadline: deadline,
 		HungTask: 40,
 	}
 	if o.icount {
-		s.Timeout, s.HungTask = 0, 0 // the guest's clock is no clock then
+		s.Deadline, s.HungTask = time.Time{}, 0 // the guest's clock is no clock then
 	}
 	for _, t := range o.fetch {
 		s.Fetch = append(s.Fetch, t.src)
@@ -74,7 +74,7 @@ func guestEnv(host, extra []string, version string) []string {
 }
 
 // buildImage writes the guest's root for a run.
-func buildImage(file io.Writer, o *options, k kernel) error {
+func buildImage(file io.Writer, o *options, k kernel, deadline time.Time) error {
 	var a archive
 	if err := a.putBase(k, o); err != nil {
 		return err
@@ -93,7 +93,7 @@ func buildImage(file io.Writer, o *options, k kernel) error {
 			return err
 		}
 	}
-	s, err := buildSpec(o, k, program)
+	s, err := buildSpec(o, k, program, deadline)
 	if err != nil {
 		return err
 	}

@@ -41,11 +41,6 @@ func prepare() error {
 			return err
 		}
 	}
-	if e, err := findQemu(cache); err != nil || e.major < smpMajor {
-		if err := p.fetchQemu(cache); err != nil {
-			fmt.Fprintf(os.Stderr, "marsvm: guests get one CPU: no newer QEMU: %v\n", err)
-		}
-	}
 	if err := os.RemoveAll(p.dir); err != nil {
 		return err
 	}
@@ -77,7 +72,7 @@ func output(name string, args ...string) (string, error) {
 // installPackages installs QEMU and depmod where they are missing.
 func installPackages() error {
 	var need []string
-	if _, err := systemQemu(); err != nil {
+	if _, err := findQemu(); err != nil {
 		need = append(need, "qemu-system-x86")
 	}
 	if _, err := output("depmod", "--version"); err != nil {
@@ -235,57 +230,27 @@ func (p *private) unpackKernel(cache string) error {
 	return replace(root, filepath.Join(cache, "kernel"))
 }
 
-// fetchQemu unpacks a newer QEMU than the installed one, whose libraries it
-// uses.
-func (p *private) fetchQemu(cache string) error {
-	codename, all, err := suites()
-	if err != nil {
-		return err
-	}
-	if err := p.use(codename, all[0]); err != nil {
-		return err
-	}
-	root, err := p.unpack("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios")
-	if err != nil {
-		return err
-	}
-	e := emulator{path: filepath.Join(root, "usr/bin/qemu-system-x86_64")}
-	if err := e.identify(); err != nil {
-		return err
-	}
-	if e.major < smpMajor {
-		return fmt.Errorf("%s has QEMU %s only", p.suite, e.version)
-	}
-	return replace(root, filepath.Join(cache, "qemu"))
-}
-
-// unpack downloads packages and unpacks them into one directory.
-func (p *private) unpack(names ...string) (root string, err error) {
+// unpack downloads a package and unpacks it into an empty directory.
+func (p *private) unpack(name string) (root string, err error) {
 	root = filepath.Join(p.dir, "root")
 	debs := filepath.Join(p.dir, "debs")
 	if err := errors.Join(os.RemoveAll(root), os.RemoveAll(debs), os.MkdirAll(root, 0o755), os.MkdirAll(debs, 0o755)); err != nil {
 		return "", err
 	}
-	fmt.Fprintf(os.Stderr, "marsvm: fetching %s of %s\n", strings.Join(names, ", "), p.suite)
-	args := []string{`cd "$0" && exec apt-get "$@"`, debs}
-	args = append(args, p.options()...)
-	args = append(args, "-t", p.suite, "-qq", "download")
-	if _, err := output("sh", append([]string{"-c"}, append(args, names...)...)...); err != nil {
+	fmt.Fprintf(os.Stderr, "marsvm: fetching %s of %s\n", name, p.suite)
+	args := append([]string{"-c", `cd "$0" && exec apt-get "$@"`, debs}, p.options()...)
+	if _, err := output("sh", append(args, "-t", p.suite, "-qq", "download", name)...); err != nil {
 		return "", err
 	}
 	files, err := filepath.Glob(filepath.Join(debs, "*.deb"))
 	if err != nil {
 		return "", err
 	}
-	if len(files) != len(names) {
-		return "", fmt.Errorf("got %d packages, want %d", len(files), len(names))
+	if len(files) != 1 {
+		return "", fmt.Errorf("got %d packages, want one", len(files))
 	}
-	for _, file := range files {
-		if _, err := output("dpkg-deb", "-x", file, root); err != nil {
-			return "", err
-		}
-	}
-	return root, nil
+	_, err = output("dpkg-deb", "-x", files[0], root)
+	return root, err
 }
 
 // replace puts a finished directory in its place.

@@ -33,26 +33,22 @@ func fdName(fd int) string { return fmt.Sprintf("/dev/fd/%d", fd) }
 
 // qemuArgs returns QEMU's arguments.
 func qemuArgs(o *options, e emulator, k kernel, disks []string) []string {
-	cpus := o.cpus
-	if e.major < smpMajor {
-		cpus = 1
-	}
-	var args []string
-	for _, dir := range e.dirs {
-		args = append(args, "-L", dir)
+	cpu := "max"
+	if e.major < cx16Major {
+		cpu = "max,-cx16"
 	}
 	thread := "multi"
 	if o.icount {
 		thread = "single"
 	}
-	args = append(args,
+	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-nic", "none", "-no-reboot",
-		"-machine", "pc", "-accel", "tcg,thread="+thread, "-cpu", "max", "-smp", strconv.Itoa(cpus), "-m", o.mem,
+		"-machine", "pc", "-accel", "tcg,thread=" + thread, "-cpu", cpu, "-smp", strconv.Itoa(o.cpus), "-m", o.mem,
 		"-kernel", k.image, "-initrd", fdName(fdImage), "-append", kernelArgs(o),
-		"-chardev", "file,id=console,path="+fdName(fdConsole), "-serial", "chardev:console",
+		"-chardev", "file,id=console,path=" + fdName(fdConsole), "-serial", "chardev:console",
 		"-device", "virtio-serial-pci",
-		"-chardev", "file,id=report,path="+fdName(fdReport), "-device", "virtserialport,chardev=report,name="+portName,
-	)
+		"-chardev", "file,id=report,path=" + fdName(fdReport), "-device", "virtserialport,chardev=report,name=" + portName,
+	}
 	if o.icount {
 		args = append(args, "-icount", "shift=2,sleep=off", "-rtc", "clock=vm")
 	}

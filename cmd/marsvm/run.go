@@ -40,7 +40,7 @@ func run(o *options) (err error) {
 		return err
 	}
 	k, kerr := findKernel(cache)
-	e, eerr := findQemu(cache)
+	e, eerr := findQemu()
 	if kerr != nil || eerr != nil {
 		return fmt.Errorf("%w; run \"marsvm prepare\" first", errors.Join(kerr, eerr))
 	}
@@ -58,12 +58,13 @@ func run(o *options) (err error) {
 		return err
 	}
 	files = append([]*os.File{image}, files...)
-	if err := buildImage(image, o, k); err != nil {
+	deadline := time.Now().Add(o.timeout)
+	if err := buildImage(image, o, k, deadline); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	g := &guest{o: o, con: newConsole(), begin: time.Now()}
 	err = g.boot(ctx, e.path, qemuArgs(o, e, k, disks), files)

@@ -196,8 +196,8 @@ func (r *rig) testQuit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := r.run(t, "exec", "--timeout", "25s", "--env", hangVar+"=1", "--", self, "-test.run=^TestInGuest$")
-	if o.code != codeTimeout || o.took > 30*time.Second {
+	o := r.run(t, "exec", "--timeout", "30s", "--env", hangVar+"=1", "--", self, "-test.run=^TestInGuest$")
+	if o.code != codeTimeout || o.took > 35*time.Second {
 		t.Errorf("code %d after %v", o.code, o.took)
 	}
 	if !strings.Contains(o.out, "hanging") || !strings.Contains(o.err, "SIGQUIT: quit") || !strings.Contains(o.err, "TestInGuest") {
