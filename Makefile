@@ -9,7 +9,7 @@ RACE    := ./infra/... ./bricks/... ./strategy ./marsadm/... ./ublkdev/...
 FUZZTIME ?= 4s
 SEEDS   ?= 2000
 
-.PHONY: help build test unit race fuzz sim lint bench demo deps clean
+.PHONY: help build test test-vm unit race fuzz sim lint bench demo deps clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ fuzz: ## every fuzz target for FUZZTIME
 sim: ## the simulator: SEEDS seeds of power cuts, a share of them of whole clusters
 	MARS_SIM_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy ./bricks/translogger
 	MARS_SIM_SEEDS=$$(( $(SEEDS) / 4 )) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy/simtest
+
+test-vm: build ## the ublk driver and io_uring on a real stock kernel, in an emulated machine (Debian, root)
+	$(BIN)/marsvm prepare
+	MARS_VM=1 $(GO) test -count=1 -timeout 15m -run RealKernel ./cmd/marsvm
+	$(GO) test -count=1 -timeout 15m -exec "$(CURDIR)/$(BIN)/marsvm exec --" ./ublkdev ./ublkdev/uring
 
 lint: ## gofmt, vet and the rules of the house
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
