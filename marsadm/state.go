@@ -201,6 +201,11 @@ func caughtUp(t *symtree.Tree, res, host, other string) (missing string) {
 	theirs, _ := t.Value(symtree.VersionPath(res, end.Number, other))
 	mine, _ := t.Value(symtree.VersionPath(res, end.Number, host))
 	r, ok := t.Replay(res, host)
+	if ok && mine == "" && r.LogName() == end.LogName() && r.Pos == 0 {
+		// Nothing was applied of it yet, so nothing was published.
+		prev, _ := t.Value(symtree.VersionPath(res, r.Number-1, host))
+		mine = symtree.VersionValue(r.Number, r.Origin, 0, prev)
+	}
 	if ok && sameVersion(theirs, mine) && cmp.Or(cmp.Compare(r.Number, end.Number), cmp.Compare(r.Pos, end.Pos)) == 0 {
 		return ""
 	}

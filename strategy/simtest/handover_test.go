@@ -54,7 +54,7 @@ func handover(t *testing.T, seed uint64, sum total) {
 			c.Wait("the other host to hear of it", func() bool { return b.Link(symtree.PrimaryPath(Res)) == symtree.None })
 			n.log("handover after secondary")
 		}
-		b.insist("primary", Res, "--timeout=120")
+		b.insist("primary", Res, "--timeout=60")
 		c.Wait("the device on "+b.Node.Host(), b.Serving)
 		n.log("handover", b.Node.Host())
 		after := b.ReadDev()
