@@ -179,6 +179,9 @@ func becomePrimary(j *job) error {
 	}
 	old := j.primary
 	if old == "" {
+		if err := j.hearAll(); err != nil {
+			return err
+		}
 		old = j.ahead()
 	}
 	if !j.opt.force && old != "" {
@@ -203,6 +206,29 @@ func becomePrimary(j *job) error {
 	j.set(symtree.PrimaryPath(j.res), j.host)
 	j.say("designated primary changed from '%s' to '%s'", symtree.FormatPrimary(j.tree.Primary(j.res)), j.host)
 	return nil
+}
+
+// hearAll waits until every other member has said something new. While nobody
+// is designated, any of them may have been primary since it was heard last: who
+// takes the role on old knowledge would leave its logs behind.
+func (j *job) hearAll() error {
+	if j.opt.force {
+		return nil
+	}
+	since := j.tree.Newest()
+	j.sys.Trigger(3)
+	return j.await(func() (string, error) {
+		if now := j.tree.Primary(j.res); now != "" {
+			return "", die("designated primary has changed to '%s' meanwhile", now)
+		}
+		for _, host := range j.tree.Members(j.res) {
+			alive, ok := j.tree.Value(symtree.AlivePath(host))
+			if host != j.host && !(ok && alive == "0") && j.lastSign(host) <= since {
+				return fmt.Sprintf("host '%s' has not answered yet", host), nil
+			}
+		}
+		return "", nil
+	})
 }
 
 // handedOver tells what is missing until the old primary has let go. If a
