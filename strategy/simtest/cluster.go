@@ -277,17 +277,12 @@ func (h *Host) Serving() bool {
 	return h.Ready && h.Dev() != nil && h.Actual("device-"+Res, "1")()
 }
 
-// CaughtUp tells whether this host has applied everything that it knows the
-// primary p to have logged, and is at rest.
-func (h *Host) CaughtUp(p string) func() bool {
-	me := h.Node.Host()
+// CaughtUp tells whether this host has applied everything up to where p, which
+// is not primary any more, stands itself, and is at rest.
+func (h *Host) CaughtUp(p *Host) func() bool {
 	return func() bool {
-		mine := h.Replay(me)
-		if mine.Number == 0 || mine.Len != 0 || h.Link(symtree.VersionPath(Res, mine.Number+1, p)) != "" {
-			return false
-		}
-		v, err := symtree.ParseVersion(h.Link(symtree.VersionPath(Res, mine.Number, p)))
-		return err == nil && v.Origin == mine.Origin && v.Pos == mine.Pos && h.Synced()
+		mine, end := h.Replay(h.Node.Host()), p.Replay(p.Node.Host())
+		return mine.Number > 0 && mine == end && mine.Len == 0 && h.Synced()
 	}
 }
 

@@ -13,7 +13,7 @@ func (c *Cluster) quiesce(p *Host, l *Load, others ...*Host) {
 	l.End()
 	p.insist("secondary", Res, "--timeout=60")
 	for _, h := range others {
-		c.Wait(h.Node.Host()+" to catch up", h.CaughtUp(p.Node.Host()))
+		c.Wait(h.Node.Host()+" to catch up", h.CaughtUp(p))
 	}
 	c.equal(l.journal, append([]*Host{p}, others...)...)
 }
