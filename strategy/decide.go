@@ -299,7 +299,7 @@ func decideFetch(f *Facts, s *State, way *history.Way) *FetchPlan {
 			continue
 		}
 		if p, ok := fetchPeer(f, s, seg.Log, local.End); ok {
-			return &FetchPlan{Log: seg.Log, Peer: p, Limit: seg.End}
+			return &FetchPlan{Log: seg.Log, Peer: p, Limit: seg.End, Hurry: f.designated()}
 		}
 		return nil
 	}

@@ -167,6 +167,9 @@ type FetchPlan struct {
 	Log   history.Log
 	Peer  Peer
 	Limit int64 // history.Open: as far as it is durable there
+	// Hurry: this host is to become primary and wants to know soon whether
+	// there is more.
+	Hurry bool
 }
 
 // Step is a change of the tree that moves a resource on; it is committed

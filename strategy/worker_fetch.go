@@ -31,7 +31,7 @@ type fetcher struct {
 func (f *fetcher) step() {
 	want := f.w.want.Fetch
 	switch {
-	case f.active && (want == nil || want.Log != f.plan.Log || want.Peer.Host != f.plan.Peer.Host || want.Peer.Addr != f.plan.Peer.Addr || f.done):
+	case f.active && (want == nil || want.Log != f.plan.Log || want.Peer.Host != f.plan.Peer.Host || want.Peer.Addr != f.plan.Peer.Addr || want.Hurry != f.plan.Hurry || f.done):
 		f.end()
 	case f.active:
 		if want.Limit != f.plan.Limit && f.begun {
@@ -81,6 +81,9 @@ func (f *fetcher) make() (err error) {
 	w := f.w
 	if f.src == nil {
 		p := w.clientParams(f.plan.Peer)
+		if f.plan.Hurry {
+			p.LongPoll = time.Second
+		}
 		p.OnFinal = func(end int64) {
 			if f.follow != nil && f.begun {
 				f.follow.SetLimit(end)
