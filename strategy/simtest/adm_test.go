@@ -45,7 +45,7 @@ func (s *admSys) Keys() marsadm.Keys          { return nil }
 
 func (s *admSys) Trigger(n int) {
 	if s.h.Up() {
-		st := s.h.Node1
+		st := s.h.Daemon
 		s.h.Env(0).Post(func() { st.Trigger(n) })
 	}
 }

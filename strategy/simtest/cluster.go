@@ -49,11 +49,11 @@ type Cluster struct {
 // Host is a host of a cluster, with its daemon and a disk.
 type Host struct {
 	*simenv.Node
-	C     *Cluster
-	Node1 *strategy.Node // of the present life
-	Ready bool           // the daemon has said so
-	Fatal error          // what the daemon died of
-	life  int            // lives begun and ended
+	C      *Cluster
+	Daemon *strategy.Node // of the present life
+	Ready  bool           // the daemon has said so
+	Fatal  error          // what the daemon died of
+	life   int            // lives begun and ended
 }
 
 // NewCluster makes hosts of one cluster with running daemons, and no resource.
@@ -195,7 +195,7 @@ func (h *Host) Boot() {
 	for i := range execs {
 		execs[i] = h.Env(i)
 	}
-	h.Node1 = strategy.New(strategy.Config{
+	h.Daemon = strategy.New(strategy.Config{
 		Me: h.Node.Host(), Env: h.Env(0), Executors: execs, Clock: lamport.New(lamport.DefaultFuture), Tunables: set,
 		Fatal: func(err error) {
 			if h.life == life && !errors.Is(err, env.ErrCrashed) {
@@ -205,7 +205,7 @@ func (h *Host) Boot() {
 		},
 		Ready: func() { h.Ready = h.life == life },
 	})
-	h.Env(0).Post(h.Node1.Start)
+	h.Env(0).Post(h.Daemon.Start)
 }
 
 // Restart starts a host that was crashed or killed.
@@ -237,7 +237,7 @@ func (h *Host) Crash(m simenv.CrashModel) {
 // Stop ends the daemon in order; the device must be closed.
 func (h *Host) Stop() {
 	stopped := false
-	h.Node1.Stop(time.Hour, func() { stopped = true })
+	h.Daemon.Stop(time.Hour, func() { stopped = true })
 	h.C.Wait("the daemon of "+h.Node.Host()+" to stop", func() bool { return stopped })
 	h.Kill()
 }
