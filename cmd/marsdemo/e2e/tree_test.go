@@ -19,9 +19,13 @@ import (
 // snapshot is a node's tree: what is said about each name.
 type snapshot map[string]string
 
-// renewed are the links that a running marsd renews by itself, signs of life,
-// and the temporary names under which it does so.
+// renewed are the links that a running marsd renews by itself: signs of life and
+// acknowledgements (of any host, whenever they arrive), and the temporary names
+// under which it does so.
 func renewed(rel string) bool {
+	if strings.HasPrefix(rel, "todo-global/deleted-") || strings.HasPrefix(rel, "todo-global/acked-") {
+		return true
+	}
 	for _, p := range []string{"time-", "alive-", symtree.TempPrefix} {
 		if strings.HasPrefix(filepath.Base(rel), p) {
 			return true

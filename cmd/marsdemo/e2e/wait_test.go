@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -121,4 +122,17 @@ func (n *node) settle() snapshot {
 		return fmt.Sprintf("%d looks without a change %s", seen, d)
 	})
 	return last
+}
+
+// awaitOrders waits until every host has carried out all deletion orders that
+// the node knows of: until then acknowledgements arrive at their own time.
+func (n *node) awaitOrders() {
+	n.t.Helper()
+	n.c.await("the deletion orders at "+n.name+" to be carried out", func() string {
+		list, err := filepath.Glob(n.mars("todo-global/delete-*"))
+		if err != nil {
+			return fatal(err.Error())
+		}
+		return strings.Join(list, " ")
+	})
 }

@@ -362,6 +362,7 @@ func (w *walk) leave() {
 		n.awaitLink("resource-"+res+"/data-B", "")
 		n.awaitLink("resource-"+res+"/replay-B", "")
 	}
+	w.b.awaitOrders()
 	w.b.refused("not yet joined", "up", res)
 	w.n.refused("is member of some resources", "leave-cluster")
 	w.b.ok("leave-cluster")
