@@ -73,7 +73,8 @@ func (l *Logger) startBatch() {
 	b.sub.input = g.input
 	b.log, b.off, b.first, b.done = g, g.appendPos, l.unapp, false
 	g.builder.Begin(b.buf, g.appendPos, g.durable)
-	for r := l.unapp; r != nil && l.pack(g, r); r = r.next {
+	rest := l.share(g)
+	for r := l.unapp; r != nil && l.unappBytes > rest && l.pack(g, r); r = r.next {
 		b.last = r
 		l.unapp = r.next
 		l.unappBytes -= r.size()
@@ -96,6 +97,16 @@ func (l *Logger) startBatch() {
 	m.Op, m.FUA, m.Pos, m.Len, m.Data = opWrite, true, b.off, int64(len(data)), data
 	b.sub.start()
 	l.answer(&l.early, l.submitted)
+}
+
+// share is how many waiting bytes the batch that starts now leaves to a second one.
+// Writers who all wait for one batch would all come back at once, and log and
+// processor would take turns; in two halves they overlap from then on.
+func (l *Logger) share(g *logFile) int64 {
+	if g.serial || g.inFlight > 0 || l.tune.Batches < 2 || l.unappBytes < 2*l.tune.SecondBatch {
+		return 0
+	}
+	return l.unappBytes / 2
 }
 
 // pack appends one record to the open batch; false if it does not fit.

@@ -129,6 +129,30 @@ func TestComparison(t *testing.T) {
 	}
 }
 
+// TestReference: what a disk lacks in slowness is added to both sides; a disk
+// that is slower than the reference is taken as it is.
+func TestReference(t *testing.T) {
+	for _, x := range []struct {
+		rate float64
+		want time.Duration
+	}{{20000, 100 * time.Microsecond}, {5000, 0}, {0, 0}, {math.NaN(), 0}} {
+		if got := shiftOf(x.rate); got != x.want {
+			t.Errorf("shift at %v writes/s: %v, want %v", x.rate, got, x.want)
+		}
+	}
+	c := comparison{base: []float64{20000}, rates: []float64{16000}} // 50 and 62.5 us
+	if got, want := c.referred(1, 1, 100*time.Microsecond), 150/162.5; math.Abs(got-want) > 1e-9 {
+		t.Errorf("one writer at the reference: %v, want %v", got, want)
+	}
+	c = comparison{base: []float64{16000}, rates: []float64{160000}} // 64 in 400 us
+	if got, want := c.referred(1, 64, 100*time.Microsecond), 64*162.5/500; math.Abs(got-want) > 1e-9 {
+		t.Errorf("many writers at the reference: %v, want %v", got, want)
+	}
+	if got := c.referred(1, 64, 0); math.Abs(got-10) > 1e-9 {
+		t.Errorf("without a shift: %v, want the plain ratio 10", got)
+	}
+}
+
 // TestAlternate: both sides get the same number of turns, each group its rates.
 func TestAlternate(t *testing.T) {
 	var turns string
