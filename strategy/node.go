@@ -42,6 +42,7 @@ type Node struct {
 	tree    *symtree.Tree
 	markers map[string]int64
 	started bool
+	cleared bool // what a predecessor left is out of the way: resources may begin
 
 	pipe   pipeline
 	watch  env.Watcher
@@ -144,6 +145,7 @@ func (n *Node) clearPast() {
 	open := 1
 	ready := func() {
 		if open--; open == 0 {
+			n.cleared = true
 			n.kick()
 			if n.cfg.Ready != nil {
 				n.cfg.Ready()
@@ -162,11 +164,9 @@ func (n *Node) clearPast() {
 			symtree.ActualIsCopying, symtree.ActualOpenCount, "device-" + name} {
 			values[symtree.ActualPath(res, n.me, key)] = "0"
 		}
-		if n.tree.Primary(res) == n.me {
-			continue // the device is taken over by who makes it anew
-		}
 		open++
-		n.env.Devices().Cleanup(name, func(err error) {
+		// A primary takes a device over that can still be served.
+		n.env.Devices().Cleanup(name, n.tree.Primary(res) == n.me, func(err error) {
 			if err != nil {
 				n.log.Warn("can not remove what an earlier daemon left of a device", "device", name, "err", err)
 			}

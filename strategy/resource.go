@@ -66,8 +66,10 @@ func (n *Node) reconcile() {
 			n.resource(name)
 		}
 	}
-	for _, r := range n.resources {
-		r.reconcile()
+	if n.cleared {
+		for _, r := range n.resources {
+			r.reconcile()
+		}
 	}
 	n.checkStopped()
 }

@@ -187,7 +187,7 @@ func (b *Brick) config() (env.DeviceConfig, error) {
 // cleanup removes what a predecessor left, after which the device is made if
 // it is still wanted.
 func (b *Brick) cleanup(cfg env.DeviceConfig, why error) {
-	b.env.Devices().Cleanup(cfg.Name, func(err error) {
+	b.env.Devices().Cleanup(cfg.Name, false, func(err error) {
 		switch {
 		case !b.Button():
 			b.ended()

@@ -226,7 +226,7 @@ func (f *fake) Create(_ env.DeviceConfig, h env.DeviceHandler, done func(env.Dev
 	})
 }
 
-func (f *fake) Cleanup(_ string, done func(error)) {
+func (f *fake) Cleanup(_ string, _ bool, done func(error)) {
 	f.log = append(f.log, "cleanup")
 	f.Post(func() { done(f.cleanErr) })
 }

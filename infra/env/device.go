@@ -64,6 +64,8 @@ type Devices interface {
 	// ErrExist until Cleanup removed that.
 	Create(cfg DeviceConfig, h DeviceHandler, done func(Device, error))
 	// Cleanup removes what a dead predecessor of this daemon left behind for
-	// the named device (dead mounts, loop devices, symlinks).
-	Cleanup(name string, done func(error))
+	// the named device (dead mounts, loop devices, symlinks). With keep, a
+	// device that Create can take over stays, with its users; what only looks
+	// alive goes.
+	Cleanup(name string, keep bool, done func(error))
 }

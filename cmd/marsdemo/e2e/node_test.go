@@ -158,6 +158,31 @@ func (n *node) kill() {
 	cleanupMounts(n.path("run"))
 }
 
+// freeze stops every thread of the daemon until thaw; nothing, if there is none.
+func (n *node) freeze() (thaw func()) {
+	n.t.Helper()
+	if !n.running() {
+		return func() {}
+	}
+	if err := n.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		n.t.Fatal(err)
+	}
+	n.c.await("marsd of "+n.name+" to stand still", func() string {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", n.cmd.Process.Pid))
+		if err != nil || len(tasks) == 0 {
+			return fatal("it has ended")
+		}
+		for _, t := range tasks {
+			text, err := os.ReadFile(t)
+			if _, state, ok := strings.Cut(string(text), ") "); err == nil && (!ok || state[0] != 'T') {
+				return string(text)
+			}
+		}
+		return ""
+	})
+	return func() { _ = n.cmd.Process.Signal(syscall.SIGCONT) }
+}
+
 // result is what a command has said.
 type result struct {
 	out, err string
@@ -191,13 +216,15 @@ func (n *node) ok(args ...string) string {
 }
 
 // refused runs a command that must be refused: it says why on stderr and
-// leaves the tree as it is.
+// leaves the tree as it is. The node's daemon stands still meanwhile, so that
+// what happens in the cluster is not taken for the command's doing.
 func (n *node) refused(why string, args ...string) result {
 	n.t.Helper()
-	return n.settle().refuses(n, why, args...)
+	defer n.freeze()()
+	return n.snapshot().refuses(n, why, args...)
 }
 
-// refuses is refused for many commands in a row: the node was at rest.
+// refuses is refused for many commands in a row: the node is frozen or at rest.
 func (before snapshot) refuses(n *node, why string, args ...string) result {
 	n.t.Helper()
 	r := n.adm(args...)

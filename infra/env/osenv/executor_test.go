@@ -327,7 +327,7 @@ func TestNodeBasics(t *testing.T) {
 			e.Trace("x", 1, 2)
 			e.Devices().Create(env.DeviceConfig{Name: "x"}, nil, func(d env.Device, err error) {
 				is(t, err, ErrNoDevices)
-				e.Devices().Cleanup("x", func(err error) {
+				e.Devices().Cleanup("x", false, func(err error) {
 					if err != nil {
 						t.Error(err)
 					}

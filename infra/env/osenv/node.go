@@ -203,6 +203,6 @@ func (d noDevices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(e
 	d.e.Post(func() { done(nil, fmt.Errorf("device %s: %w", cfg.Name, ErrNoDevices)) })
 }
 
-func (d noDevices) Cleanup(name string, done func(error)) {
+func (d noDevices) Cleanup(_ string, _ bool, done func(error)) {
 	d.e.Post(func() { done(nil) })
 }

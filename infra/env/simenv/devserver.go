@@ -59,11 +59,12 @@ func (dv *devices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(e
 	})
 }
 
-// Cleanup removes what a dead predecessor left.
-func (dv *devices) Cleanup(name string, done func(error)) {
+// Cleanup removes what a dead predecessor left; every device that is left can
+// be taken over.
+func (dv *devices) Cleanup(name string, keep bool, done func(error)) {
 	ex := dv.ex
 	ex.soon(func() {
-		if d := ex.inc.node.Device(name); d != nil && d.srv == nil {
+		if d := ex.inc.node.Device(name); d != nil && d.srv == nil && !keep {
 			d.remove(false)
 		}
 		done(nil)

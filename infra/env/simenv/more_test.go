@@ -75,7 +75,7 @@ func TestDevicesWithoutRecovery(t *testing.T) {
 			t.Fatal(fuse, d.Gone(), got)
 		}
 		cleaned := false
-		n.Env(0).Devices().Cleanup("res", func(err error) { must(t, err); cleaned = true })
+		n.Env(0).Devices().Cleanup("res", false, func(err error) { must(t, err); cleaned = true })
 		r.wait(func() bool { return cleaned && got != nil })
 		if n.Device("res") != nil {
 			t.Fatal("left behind")

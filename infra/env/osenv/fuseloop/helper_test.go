@@ -152,7 +152,7 @@ func (r *rig) close(d env.Device, force bool) error {
 
 func (r *rig) cleanup(name string) error {
 	r.t.Helper()
-	return r.ask("cleanup", func(done func(error)) { r.devs.Cleanup(name, done) })
+	return r.ask("cleanup", func(done func(error)) { r.devs.Cleanup(name, true, done) })
 }
 
 func (r *rig) ask(what string, fn func(done func(error))) error {

@@ -141,7 +141,8 @@ func (v *devices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(en
 	}()
 }
 
-func (v *devices) Cleanup(name string, done func(error)) {
+// Cleanup keeps nothing: what is left of a dead daemon only looks alive.
+func (v *devices) Cleanup(name string, _ bool, done func(error)) {
 	go func() {
 		err := v.h.reserve(name)
 		if err == nil {
