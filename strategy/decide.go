@@ -138,13 +138,27 @@ func decideSync(f *Facts, s *State, v *Verdict) {
 		v.Why = "the sync is paused"
 	case !ok || !src.Connected:
 		v.Why = "the sync waits for a connection to " + f.Primary
-	case f.SyncFrom != f.Primary:
+	case f.SyncFrom != f.Primary || f.SyncStatus == 0 && !f.anchored():
 		if s.Mode == Idle {
 			v.Step = Step{Kind: SyncFrom}
 		}
 	default:
 		v.Plan.Mode, v.Plan.SyncPeer, v.Plan.Start = Syncing, src, f.SyncStatus
 	}
+}
+
+// anchored tells whether replay will begin, once a sync that has not begun yet is
+// finished, at a place in the primary's history that the primary still has. When
+// it heard of this member late it may have deleted what was before.
+func (f *Facts) anchored() bool {
+	at, own := f.Source.At, f.Replay
+	switch {
+	case at.Number == 0 || own.Number > at.Number:
+		return true // nothing better is known
+	case own.Number < at.Number || own.Origin != at.Origin:
+		return false
+	}
+	return f.Source.Prev == "" || history.Head(f.Prev) == history.Head(f.Source.Prev)
 }
 
 func (f *Facts) peer(host string) (Peer, bool) {
@@ -221,6 +235,9 @@ func decideNext(f *Facts, s *State, way *history.Way, v *Verdict) {
 		v.Plan.Mode = Idle
 		return
 	default:
+		if s.FetchErr != "" && s.FetchLog == cur && !has(s, cur) {
+			v.Why = fmt.Sprintf("%v can not be fetched: %s; if no member has it any more: marsadm invalidate %s", cur, s.FetchErr, f.Resource)
+		}
 		// Caught up. A running replay stays for what comes.
 		if s.Mode == Replaying && s.Log == cur {
 			v.Plan.Mode, v.Plan.End = Replaying, pos

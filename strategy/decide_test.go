@@ -69,6 +69,21 @@ var decideCases = []struct {
 	}, log: lg(1, "A"), fetch: 2, limit: history.Open},
 	{name: "needs a sync", spoil: func(f *Facts, s *State) { f.SyncStatus, f.SyncFrom = 4096, "A" }, mode: Syncing, fetch: 1, limit: history.Open},
 	{name: "sync from another primary starts over", spoil: func(f *Facts, s *State) { f.SyncStatus, f.SyncFrom = 4096, "C" }, step: SyncFrom, fetch: 1, limit: history.Open},
+	{name: "the primary heard of this member late and has deleted logs: begin where it stands", spoil: func(f *Facts, s *State) {
+		f.SyncStatus, f.SyncFrom, f.Source.At = 0, "A", symtree.ReplayLink{Number: 2, Origin: "A", Pos: 7}
+	}, step: SyncFrom, fetch: 1, limit: history.Open},
+	{name: "a sync that has begun keeps its place: what was copied is older", spoil: func(f *Facts, s *State) {
+		f.SyncStatus, f.SyncFrom, f.Source.At = 4096, "A", symtree.ReplayLink{Number: 2, Origin: "A", Pos: 7}
+	}, mode: Syncing, fetch: 1, limit: history.Open},
+	{name: "the same log number on another branch is no anchor", spoil: func(f *Facts, s *State) {
+		f.SyncStatus, f.SyncFrom, f.Source.At = 0, "A", symtree.ReplayLink{Number: 1, Origin: "C"}
+	}, step: SyncFrom, fetch: 1, limit: history.Open},
+	{name: "anchored: the sync begins", spoil: func(f *Facts, s *State) {
+		f.SyncStatus, f.SyncFrom, f.Source.At = 0, "A", symtree.ReplayLink{Number: 1, Origin: "A", Pos: 400}
+	}, mode: Syncing, fetch: 1, limit: history.Open},
+	{name: "a log that nobody has any more is named", spoil: func(f *Facts, s *State) {
+		f.Replay.Pos, s.Logs, s.FetchLog, s.FetchErr = 0, nil, lg(1, "A"), "no such log"
+	}, log: lg(1, "A"), why: "invalidate r", fetch: 1, limit: history.Open},
 	{name: "sync paused", spoil: func(f *Facts, s *State) { f.SyncStatus, f.Todo.Sync = 0, false }, why: "paused", fetch: 1, limit: history.Open},
 	{name: "inconsistent never primary", spoil: func(f *Facts, s *State) { f.SyncStatus, f.Primary = 0, "B" }, why: "inconsistent", fetch: 1, limit: history.Open},
 	{name: "sync end not passed, never primary", spoil: func(f *Facts, s *State) {

@@ -26,6 +26,7 @@ type Facts struct {
 	SyncStatus int64                 // bytes; consistent only from Size on
 	SyncPos    symtree.ReplayLink    // replay must have passed it; zero Number: none
 	SyncFrom   string                // whom the partial sync was read from
+	Source     Source                // where the designated primary stands
 	Replay     symtree.ReplayLink    // own replay link; zero Number: none yet
 	Prev       string                // own version value of log Replay.Number-1
 	Claims     []history.Claim       // of all other members
@@ -33,6 +34,12 @@ type Facts struct {
 	Peers      []Peer                // other hosts of the cluster, sorted by name
 	Primaries  []string              // other hosts that say that they are actually primary
 	Deleted    func(log string) bool // ordered to be deleted
+}
+
+// Source is where a member stands from whom others sync.
+type Source struct {
+	At   symtree.ReplayLink // its replay link; zero Number: none yet
+	Prev string             // its version value of log At.Number-1
 }
 
 // Todo are the switches of todo-$me.
@@ -190,7 +197,7 @@ const (
 	NoStep    StepKind = iota
 	SwitchLog          // From is fully applied: stand at the beginning of To
 	NewLog             // like SwitchLog, and To is created, empty, by us
-	SyncFrom           // (re)start the sync from 0, from the designated primary
+	SyncFrom           // (re)start the sync from 0, from the designated primary, where that stands
 	CreateLog          // create To, empty, for a rotation
 )
 

@@ -29,6 +29,8 @@ func gather(t *symtree.Tree, me, res string, connected func(host string) bool) F
 	}
 	f.Replay, _ = t.Replay(res, me)
 	f.Prev = versionOf(t, res, me, f.Replay.Number-1)
+	f.Source.At, _ = t.Replay(res, f.Primary)
+	f.Source.Prev = versionOf(t, res, f.Primary, f.Source.At.Number-1)
 	gatherClaims(t, &f)
 	gatherPeers(t, &f, connected)
 	return f

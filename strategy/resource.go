@@ -161,8 +161,12 @@ func (r *resource) step(f *Facts, s Step) {
 	case CreateLog:
 		list = append(list, symtree.Create(symtree.LogPath(r.name, s.To.Number, s.To.Origin)))
 	case SyncFrom:
-		list = append(list, symtree.Set(symtree.SyncFromPath(r.name, n.me), f.Primary, t),
-			symtree.Set(symtree.SyncStatusPath(r.name, n.me), "0", t))
+		// The disk counts as inconsistent from the beginning, durably, before
+		// anything else is said of it.
+		list = append(list, symtree.Set(symtree.SyncStatusPath(r.name, n.me), "0", t))
+		if f.SyncStatus == 0 {
+			list = r.anchor(f, t)
+		}
 	case NewLog, SwitchLog:
 		if s.Kind == NewLog {
 			if _, have := r.state.Local(s.To); !have {
@@ -185,6 +189,29 @@ func (r *resource) step(f *Facts, s Step) {
 		}
 		n.kick()
 	})
+}
+
+// anchor makes this member stand where the one stands that it syncs from: in
+// front of all that the sync may miss, and in its history alone.
+func (r *resource) anchor(f *Facts, t int64) []symtree.Change {
+	n, res := r.n, r.name
+	list := []symtree.Change{symtree.Set(symtree.SyncFromPath(res, n.me), f.Primary, t)}
+	at := f.Source.At
+	if at.Number == 0 {
+		return list
+	}
+	for _, c := range f.Own {
+		if theirs := versionOf(n.tree, res, f.Primary, c.Log.Number); theirs != "" {
+			list = append(list, symtree.Set(symtree.VersionPath(res, c.Log.Number, n.me), theirs, t))
+		}
+	}
+	for _, number := range []int{at.Number - 1, at.Number} {
+		if theirs := versionOf(n.tree, res, f.Primary, number); theirs != "" {
+			list = append(list, symtree.Set(symtree.VersionPath(res, number, n.me), theirs, t))
+		}
+	}
+	at.Len = 0
+	return append(list, symtree.Set(symtree.ReplayPath(res, n.me), at.String(), t))
 }
 
 // finishSync writes that the sync is finished: first the position that replay
