@@ -60,7 +60,7 @@ func (g *gossip) close() {
 func (n *Node) hello(p wire.Purpose) wire.Hello {
 	return wire.Hello{
 		ProtoMin: wire.ProtoMin, ProtoMax: wire.ProtoMax, ClusterUUID: n.tree.UUID(), Host: n.me,
-		Stamp: lamport.Stamp(n.stamp()), SystemTime: lamport.Stamp(n.env.Wall()), Purpose: p, Version: TreeVersion,
+		Stamp: lamport.Stamp(n.stamp()), SystemTime: lamport.Stamp(n.env.Wall()), Purpose: p, Version: TreeVersion, Life: n.life,
 	}
 }
 
@@ -126,6 +126,27 @@ func (g *gossip) connected(host string) bool {
 	return p != nil && p.synced
 }
 
+// met is told that a host has connected in that life. A connection to an earlier
+// one is dead, however long its silence may last yet: the host had no time to
+// close it, or its word got lost.
+func (g *gossip) met(host string, life uint64) {
+	if life == 0 {
+		return
+	}
+	for _, s := range slices.Clone(g.subs) {
+		if s.host == host && s.life != 0 && s.life != life {
+			s.conn.Close()
+		}
+	}
+	p := g.find(host)
+	if p == nil || p.conn == nil || p.life == 0 || p.life == life {
+		return
+	}
+	g.n.log.Info("a peer has started again", "peer", host)
+	p.life, p.backoff = 0, 0
+	p.conn.Close()
+}
+
 // push sends changes on to all subscribers but the one they came from.
 func (g *gossip) push(from string, changes []symtree.Change) {
 	if len(g.subs) == 0 {
@@ -170,7 +191,8 @@ type peer struct {
 	addr    string
 	conn    env.Conn
 	greeted bool
-	synced  bool // the whole tree has arrived
+	life    uint64 // of the host, as it said; 0: not known
+	synced  bool   // the whole tree has arrived
 	stopped bool
 	backoff time.Duration
 	retry   env.Timer
@@ -209,7 +231,7 @@ func (p *peer) Frame(c env.Conn, f []byte) {
 		if err = m.Decode(f); err == nil {
 			err = n.greeted(&m, c.Peer().Host, wire.ForTree)
 		}
-		p.greeted = err == nil
+		p.greeted, p.life = err == nil, m.Life
 	case !p.greeted:
 		err = fmt.Errorf("expected a greeting, found %v", t)
 	case t == wire.TypeTreeLinks:
@@ -249,7 +271,7 @@ func (p *peer) Drained(env.Conn) {}
 // Closed implements env.ConnHandler.
 func (p *peer) Closed(_ env.Conn, err error) {
 	was := p.synced
-	p.conn, p.greeted, p.synced = nil, false, false
+	p.conn, p.greeted, p.life, p.synced = nil, false, 0, false
 	if p.stopped {
 		return
 	}

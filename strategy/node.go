@@ -38,6 +38,7 @@ type Node struct {
 	env     env.Env
 	log     *slog.Logger
 	me      string
+	life    uint64 // of this start, never 0
 	store   *symtree.Store
 	tree    *symtree.Tree
 	markers map[string]int64
@@ -59,7 +60,7 @@ type Node struct {
 
 // New makes a node; Start brings it to life.
 func New(cfg Config) *Node {
-	n := &Node{cfg: cfg, env: cfg.Env, log: cfg.Env.Log(), me: cfg.Me, tree: symtree.New(), markers: map[string]int64{}}
+	n := &Node{cfg: cfg, env: cfg.Env, log: cfg.Env.Log(), me: cfg.Me, life: cfg.Env.Rand() | 1, tree: symtree.New(), markers: map[string]int64{}}
 	n.store = symtree.NewStore(cfg.Env.FS(), symtree.DaemonTemp)
 	n.pipe.n = n
 	n.round.Fn = n.reconcile

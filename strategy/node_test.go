@@ -364,3 +364,25 @@ func TestSimDiskFlushFails(t *testing.T) {
 		t.Fatal("the disks differ")
 	}
 }
+
+// TestSimLife: a host that comes back from a power cut at once finds the others
+// listening, although they have had no word of the end of the old connections.
+func TestSimLife(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		w := newWorld(t, seed)
+		hosts := newHosts(t, w, "a", "b")
+		a, b := hosts[0], hosts[1]
+		w.RunFor(time.Second)
+		b.Crash(simenv.Models()[0])
+		b.Start()
+		b.boot()
+		wait(t, w, "b to be ready", func() bool { return b.ready })
+		at := w.Now()
+		b.set("userspace/b", "back")
+		wait(t, w, "a to hear of it", func() bool { v, _ := a.tree().Value("userspace/b"); return v == "back" })
+		if took := w.Now() - at; took > time.Second {
+			t.Errorf("seed %d: a heard of it after %v", seed, took)
+		}
+		w.Close()
+	}
+}

@@ -67,7 +67,8 @@ func (x *guest) Frame(c env.Conn, f []byte) {
 		return
 	}
 	if x.port == env.PortTree {
-		s := &subscriber{n: x.n, conn: c, host: x.hello.Host}
+		s := &subscriber{n: x.n, conn: c, host: x.hello.Host, life: x.hello.Life}
+		x.n.gossip.met(s.host, s.life)
 		x.n.gossip.subs = append(x.n.gossip.subs, s)
 		c.Move(x.n.env, s)
 		s.Frame(c, f)
@@ -95,6 +96,7 @@ type subscriber struct {
 	n          *Node
 	conn       env.Conn
 	host       string
+	life       uint64 // of the host
 	subscribed bool
 	stale      bool // changes were dropped: it needs the whole tree
 	pending    []wire.Link

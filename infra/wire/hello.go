@@ -63,6 +63,9 @@ type Hello struct {
 	SystemTime         lamport.Stamp // the sender's system clock
 	Purpose            Purpose
 	Version            string // of the release, for people; cut to MaxVersion
+	// Life is another number after each start of the sender, or 0 if it does not
+	// tell: by it a peer knows that connections to an earlier life are dead.
+	Life uint64
 }
 
 // Type returns TypeHello.
@@ -76,7 +79,7 @@ func (m *Hello) Append(dst []byte) []byte {
 	dst = appendText(dst, "host", m.Host, 1, MaxName)
 	dst = appendStamp(appendStamp(dst, m.Stamp), m.SystemTime)
 	dst = append(dst, byte(m.Purpose))
-	return appendText(dst, "version", cut(m.Version, MaxVersion), 0, MaxVersion)
+	return appendU64(appendText(dst, "version", cut(m.Version, MaxVersion), 0, MaxVersion), m.Life)
 }
 
 // Decode reads the frame.
@@ -96,6 +99,7 @@ func (m *Hello) Decode(frame []byte) error {
 	m.SystemTime = r.stamp("system time")
 	m.Purpose = Purpose(r.u8("purpose"))
 	m.Version = r.text("version", m.Version, 0, MaxVersion)
+	m.Life = r.u64("life")
 	return r.err
 }
 

@@ -43,11 +43,11 @@ func number(t *rapid.T, most uint32) uint32 { return rapid.Uint32Range(1, most).
 
 var kinds = map[Type]kind{
 	TypeHello: {func() Message { return &Hello{} },
-		&Hello{1, 3, "6ba7b810-9dad-41d1-80b4-00c04fd430c8", "alpha", 1_700_000_000_000_000_001, 1_700_000_000_000_000_000, ForSync, "0.7"},
+		&Hello{1, 3, "6ba7b810-9dad-41d1-80b4-00c04fd430c8", "alpha", 1_700_000_000_000_000_001, 1_700_000_000_000_000_000, ForSync, "0.7", 9},
 		func(t *rapid.T) Message {
 			lo := rapid.Uint16Min(1).Draw(t, "min")
 			return &Hello{lo, rapid.Uint16Min(lo).Draw(t, "max"), rapid.StringN(0, 9, MaxUUID).Draw(t, "uuid"),
-				name(t, "host"), stamp(t), stamp(t), Purpose(rapid.Byte().Draw(t, "purpose")), text(t)}
+				name(t, "host"), stamp(t), stamp(t), Purpose(rapid.Byte().Draw(t, "purpose")), text(t), rapid.Uint64().Draw(t, "life")}
 		}},
 	TypeError: {func() Message { return &Error{} }, &Error{7, CodeBusy, "wait"},
 		func(t *rapid.T) Message { return &Error{id(t), Code(rapid.Uint16().Draw(t, "code")), text(t)} }},
