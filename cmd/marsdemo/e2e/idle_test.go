@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// TestIdle: twenty resources that nobody uses cost next to nothing.
+// TestIdle: fifty resources that nobody uses cost next to nothing.
 func TestIdle(t *testing.T) {
 	if !ready(t) {
 		return
 	}
 	const (
-		resources = 20
+		resources = 50
 		window    = 5 * time.Second
 		maxShare  = 0.03 // of a core
 	)

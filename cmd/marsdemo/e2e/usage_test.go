@@ -11,7 +11,7 @@ import (
 )
 
 // maxRSS is what a marsd may need at most, in bytes.
-const maxRSS = 200 << 20
+const maxRSS = 150 << 20
 
 // usage is what a process has used.
 type usage struct {
