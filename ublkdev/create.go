@@ -50,7 +50,7 @@ func checkLoop(ctx context.Context, c *Control, lp looper, depth int) error {
 }
 
 func (d *Device) bringUp(ctx context.Context, h Handler) error {
-	if want := FUserRecovery | FRecoverReissue; !d.info.Flags.Has(want) || d.info.Queues != 1 {
+	if want := d.ctl.plan.AddFlags & (FUserRecovery | FRecoverReissue); !d.info.Flags.Has(want) || d.info.Queues != 1 {
 		return fmt.Errorf("%w: asked for flags %v and 1 queue, it granted %v and %d",
 			ErrUnsupported, want, d.info.Flags, d.info.Queues)
 	}

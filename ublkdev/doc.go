@@ -38,10 +38,13 @@
 //     device is opened; handlers must be ready before Create and Recover.
 //   - Commits come from the thread that fetched, the Loop's; it may serve many
 //     devices. Each device has one queue.
-//   - Devices have USER_RECOVERY and its REISSUE; what the kernel granted is
-//     compared. Never FAIL_IO.
-//   - STOP throws away dirty page cache: the device is synced, and found not in
-//     use, before.
+//   - Devices have USER_RECOVERY and its REISSUE, except on kernels that can
+//     crash in a recovery (before 6.12.24): there users get IO errors when their
+//     server dies. What the kernel granted is compared. Never FAIL_IO.
+//   - STOP throws away dirty page cache: the device is found not in use before. It
+//     is synced if this process has it open; otherwise the kernel did so when the
+//     last user closed it, and the process must not: a thread that is killed while
+//     it waits for its own device would keep the successor out.
 //   - io_timeout is lowered on kernels that wait for it when a server died with
 //     all requests in hand.
 //   - VOLATILE_CACHE and FUA are always set, so flushes and FUA writes arrive.
@@ -64,6 +67,7 @@
 //	level                  best effort  supported    supported    supported    supported
 //	GET_FEATURES           0xfe, 0x1fe  0x1fe        0x3fe,0x3ff  0x3fff,      0x7ffff and more
 //	                                                              0x7fff
+//	user recovery          -            from 6.12.24 yes          yes          yes
 //	delete without wait    DEL, timed   DEL_ASYNC    DEL_ASYNC    DEL_ASYNC    DEL_ASYNC
 //	crash with full queue  io_timeout   io_timeout   6.15: seen   seen         seen
 //	                       1 s          1 s          at once      at once      at once

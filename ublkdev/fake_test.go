@@ -40,6 +40,7 @@ type fake struct {
 	busy      int                     // so many opens of a character device fail
 	cmds      []fakeCmd
 	rings     []*fakeCtrlRing
+	strange   bool // this process does not have block devices open
 	usage     Usage
 	opened    int // descriptors open
 }
@@ -216,6 +217,8 @@ func (f *fake) openBlock(id uint32, excl bool) (int, error) {
 	}
 	return fd, nil
 }
+
+func (f *fake) ownOpen(uint32) (bool, error) { return !f.strange, nil }
 
 func (f *fake) syncBlock(int) error {
 	f.mu.Lock()

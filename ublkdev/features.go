@@ -86,6 +86,7 @@ type Plan struct {
 	Warnings []string // known defects of this kernel, with what to do
 
 	AddFlags    Features // asked for when a device is made
+	Recovery    bool     // devices outlive their server; Recover and Detach work
 	DelAsync    bool     // removal that does not wait for openers
 	IOTimeout   bool     // io_timeout is lowered, see Config.IOTimeout
 	Quiesce     bool     // Device.Detach on a ring that lives on
@@ -104,9 +105,9 @@ func (c Caps) Plan() Plan {
 	f, r := c.Features, c.Release
 	p := Plan{
 		Level:       Supported,
-		AddFlags:    FUserRecovery | FRecoverReissue,
+		Recovery:    !r.Before(6, 12, 24),
 		DelAsync:    !r.Before(6, 9, 0),
-		IOTimeout:   !f.Has(FQuiesce) && r.Before(6, 15, 0),
+		IOTimeout:   !f.Has(FQuiesce) && r.Before(6, 15, 0) && !r.Before(6, 12, 24),
 		Quiesce:     f.Has(FQuiesce),
 		Resize:      f.Has(FUpdateSize),
 		TryStop:     f.Has(FSafeStop),
@@ -116,9 +117,15 @@ func (c Caps) Plan() Plan {
 		DeferredOK:  r.Before(6, 13, 0) || !r.Before(6, 18, 15),
 		FastRecover: !r.Before(6, 15, 0),
 	}
+	if p.Recovery {
+		p.AddFlags |= FUserRecovery | FRecoverReissue
+	}
 	// Asked for only where offered: what a kernel does not know it clears
 	// silently, and what contradicts it refuses.
 	p.AddFlags |= f & (FQuiesce | FSafeStop | FNoPartScan | FUpdateSize)
+	if !p.Recovery {
+		p.AddFlags &^= FQuiesce // part of it
+	}
 	bad, warn := defects(r)
 	p.Warnings = warn
 	switch {

@@ -15,7 +15,7 @@ import (
 func TestPlan(t *testing.T) {
 	const base = FUserRecovery | FRecoverReissue
 	plan := func(edit func(p *Plan)) Plan {
-		p := Plan{Level: Supported, AddFlags: base, DelAsync: true, DeferredOK: true}
+		p := Plan{Level: Supported, AddFlags: base, Recovery: true, DelAsync: true, DeferredOK: true}
 		edit(&p)
 		return p
 	}
@@ -29,7 +29,8 @@ func TestPlan(t *testing.T) {
 		p.AddFlags |= FSafeStop | FNoPartScan
 		p.TryStop, p.NoPartScan, p.DeferredOK = true, true, true
 	}
-	old := func(p *Plan) { p.Level, p.DelAsync, p.IOTimeout = BestEffort, false, true }
+	mortal := func(p *Plan) { p.AddFlags, p.Recovery = 0, false }
+	old := func(p *Plan) { mortal(p); p.Level, p.DelAsync = BestEffort, false }
 	for _, x := range []struct {
 		release  string
 		features Features
@@ -39,7 +40,9 @@ func TestPlan(t *testing.T) {
 		{"6.5.13", 0xfe, plan(old), 4},
 		{"6.6.99", 0x1fe, plan(old), 4},
 		{"6.8.12", 0x1fe, plan(old), 3},
-		{"6.9.7", 0x1fe, plan(func(p *Plan) { p.IOTimeout = true }), 3},
+		{"6.9.7", 0x1fe, plan(mortal), 3},
+		{"6.12.23", 0x1fe, plan(mortal), 3},
+		{"6.12.24", 0x1fe, plan(func(p *Plan) { p.IOTimeout = true }), 2},
 		{"6.12.31", 0x1fe, plan(func(p *Plan) { p.IOTimeout = true }), 1},
 		{"6.12.117+deb13-cloud-amd64", 0x1fe, plan(func(p *Plan) { p.IOTimeout = true }), 0},
 		{"6.13.1", 0x3fe, plan(func(p *Plan) { p.IOTimeout, p.DeferredOK = true, false }), 2},

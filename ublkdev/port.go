@@ -39,6 +39,8 @@ type port interface {
 	// words; holders the devices stacked upon it.
 	openers(id uint32) ([]string, error)
 	holders(id uint32) ([]string, error)
+	// ownOpen tells whether this process has it open.
+	ownOpen(id uint32) (bool, error)
 	release() (Release, error)
 	moduleLoaded() bool
 	pid() int

@@ -33,7 +33,7 @@ func recoverDevice(ctx context.Context, c *Control, lp looper, id uint32, stamp 
 	if info.Stamp != stamp {
 		return nil, fmt.Errorf("%w: device %d has stamp %#x, not %#x", ErrForeign, id, info.Stamp, stamp)
 	}
-	if !info.Flags.Has(FUserRecovery) || info.Queues != 1 || info.Flags&(FUserCopy|FZeroCopy|FNeedGetData) != 0 {
+	if !c.plan.Recovery || !info.Flags.Has(FUserRecovery) || info.Queues != 1 || info.Flags&(FUserCopy|FZeroCopy|FNeedGetData) != 0 {
 		return nil, fmt.Errorf("%w: device %d has %d queues and flags %v", ErrNotRecoverable, id, info.Queues, info.Flags)
 	}
 	if err := checkLoop(ctx, c, lp, info.Depth); err != nil {

@@ -232,6 +232,23 @@ func TestRuleRecoveryFlags(t *testing.T) {
 	}
 }
 
+// Rule 4: a kernel that can crash in a recovery is never asked for one.
+func TestRuleNoRecoveryOnOldKernels(t *testing.T) {
+	r := newRig(t, func(f *fake) { f.rel = Release{Major: 6, Minor: 12, Patch: 23} })
+	d := r.create()
+	info := *(*devInfo)(unsafe.Pointer(&r.sent(opAddDev)[0].buf[0]))
+	if Features(info.flags)&(FUserRecovery|FRecoverReissue) != 0 {
+		t.Errorf("asked for %v", Features(info.flags))
+	}
+	if _, err := recoverDevice(context.Background(), r.ctl, r.l, d.ID(), small.Stamp, r.mem); !errors.Is(err, ErrNotRecoverable) {
+		t.Errorf("recover: %v", err)
+	}
+	if len(r.sent(opStartRecovery)) != 0 {
+		t.Error("a recovery was tried")
+	}
+	r.stop(d)
+}
+
 // Rule 5: not in use, then synced, then stopped; the exclusive descriptor is
 // held until after STOP and closed before DEL.
 func TestRuleSyncBeforeStop(t *testing.T) {
@@ -256,6 +273,23 @@ func TestRuleSyncBeforeStop(t *testing.T) {
 	h := r.history()
 	if indexOf(t, h, "sync") < indexOf(t, h, "open block excl") {
 		t.Error("synced before the check")
+	}
+}
+
+// Rule 5: a process that does not have the device open never waits for its own
+// IO: nothing is synced.
+func TestRuleNoSyncOfOthers(t *testing.T) {
+	for _, rel := range []Release{{Major: 6, Minor: 12, Patch: 90}, {Major: 7}} {
+		r := newRig(t, func(f *fake) {
+			f.strange, f.rel = true, rel
+			if rel.Major == 7 {
+				f.feat = 0x7ffff
+			}
+		})
+		r.stop(r.create())
+		if slices.Contains(r.history(), "sync") {
+			t.Errorf("%v: %v", rel, r.history())
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func (e *InUseError) Error() string {
 func (e *InUseError) Is(target error) bool { return target == ErrInUse }
 
 // Stop removes the device, unless somebody uses it: then the error matches
-// ErrInUse and nothing changed. What users wrote through the page cache is
+// ErrInUse and nothing changed. What was written through the page cache is
 // written back before. With force it goes in any case: all requests fail with
 // EIO, those the handler has too, and what was not written back is lost.
 //
@@ -105,11 +105,15 @@ func (d *Device) stopForced(ctx context.Context) error {
 // stopAtomic lets the kernel check. The page cache is clean before, and whoever
 // dirties it afterwards has the device open.
 func (d *Device) stopAtomic(ctx context.Context) error {
-	if err := syncBlock(ctx, d.p, d.id); err != nil {
+	own, err := d.p.ownOpen(d.id)
+	if err == nil && own {
+		err = syncBlock(ctx, d.p, d.id)
+	}
+	if err != nil {
 		return err
 	}
 	d.expectEnd(nil)
-	err := d.ctl.TryStop(ctx, d.id)
+	err = d.ctl.TryStop(ctx, d.id)
 	if errors.Is(err, ErrInUse) {
 		d.mu.Lock()
 		d.ends = false
@@ -126,6 +130,10 @@ func (d *Device) stopAtomic(ctx context.Context) error {
 // stopChecked looks itself. The exclusive descriptor keeps others from claiming
 // the device until it is gone.
 func (d *Device) stopChecked(ctx context.Context) error {
+	own, err := d.p.ownOpen(d.id)
+	if err != nil {
+		return err
+	}
 	u, fd, err := usage(d.p, d.id, true)
 	if err != nil {
 		return err
@@ -134,8 +142,10 @@ func (d *Device) stopChecked(ctx context.Context) error {
 		return &InUseError{ID: d.id, Usage: u}
 	}
 	defer d.p.close(fd)
-	if err := syncBlock(ctx, d.p, d.id); err != nil {
-		return err
+	if own {
+		if err := syncBlock(ctx, d.p, d.id); err != nil {
+			return err
+		}
 	}
 	d.expectEnd(nil)
 	return d.ctl.Stop(ctx, d.id)

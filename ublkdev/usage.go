@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -82,8 +83,10 @@ func usage(p port, id uint32, keep bool) (Usage, int, error) {
 	return u, fd, nil
 }
 
-// syncBlock makes what users wrote durable, at most until ctx ends. The fsync
-// itself cannot be interrupted: then it is left behind with its descriptor.
+// syncBlock makes what this process itself wrote through the page cache durable,
+// at most until ctx ends; the kernel did the same for everybody else who closed
+// the device. The fsync itself cannot be interrupted: then it is left behind with
+// its descriptor.
 func syncBlock(ctx context.Context, p port, id uint32) error {
 	fd, err := p.openBlock(id, false)
 	if err != nil {
@@ -140,6 +143,33 @@ func (s *system) holders(id uint32) ([]string, error) {
 // openers walks through the descriptors of all other processes. Processes that
 // end meanwhile, and those of which nothing may be seen, are passed over.
 func (s *system) openers(id uint32) ([]string, error) {
+	fds, err := filepath.Glob(filepath.Join(s.proc, "[0-9]*", "fd", "*"))
+	if err != nil {
+		return nil, err
+	}
+	self := fmt.Sprint(s.pid())
+	owner := func(path string) string { return filepath.Base(filepath.Dir(filepath.Dir(path))) }
+	fds = slices.DeleteFunc(fds, func(path string) bool { return owner(path) == self })
+	var out []string
+	found, err := s.descriptors(id, fds)
+	for _, path := range found {
+		out = append(out, owner(path)+"/"+filepath.Base(path))
+	}
+	sort.Strings(out)
+	return out, err
+}
+
+func (s *system) ownOpen(id uint32) (bool, error) {
+	fds, err := filepath.Glob(filepath.Join(s.proc, "self", "fd", "*"))
+	if err != nil {
+		return false, err
+	}
+	found, err := s.descriptors(id, fds)
+	return len(found) > 0, err
+}
+
+// descriptors are those of fds that are open on the device or a partition.
+func (s *system) descriptors(id uint32, fds []string) (found []string, err error) {
 	nodes, err := s.blockNodes(id)
 	if err != nil {
 		return nil, err
@@ -150,17 +180,7 @@ func (s *system) openers(id uint32) ([]string, error) {
 			want[strings.TrimSpace(string(b))] = true
 		}
 	}
-	fds, err := filepath.Glob(filepath.Join(s.proc, "[0-9]*", "fd", "*"))
-	if err != nil {
-		return nil, err
-	}
-	self := fmt.Sprint(s.pid())
-	var out []string
 	for _, path := range fds {
-		owner := filepath.Base(filepath.Dir(filepath.Dir(path)))
-		if owner == self {
-			continue
-		}
 		var st unix.Stat_t
 		// Only device nodes are followed: stat of others can hang (network
 		// file systems) and tells nothing here.
@@ -173,9 +193,8 @@ func (s *system) openers(id uint32) ([]string, error) {
 			continue
 		}
 		if want[fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))] {
-			out = append(out, owner+"/"+filepath.Base(path))
+			found = append(found, path)
 		}
 	}
-	sort.Strings(out)
-	return out, nil
+	return found, nil
 }

@@ -26,10 +26,10 @@ import (
 func realKernel(t *testing.T) bool {
 	t.Helper()
 	_, err := os.Stat("/dev/ublk-control")
-	if err == nil && os.Getenv("MARS_VM") == "1" {
+	if err == nil && (os.Getenv("MARS_VM") == "1" || os.Getenv("MARS_VM_GUEST") != "") {
 		return true
 	}
-	t.Logf("NOT RUN: %s needs a kernel with ublk and MARS_VM=1 (MARS_VM=%q, /dev/ublk-control: %v)",
+	t.Logf("NOT RUN: %s needs a kernel with ublk and the emulated machine, or MARS_VM=1 (MARS_VM=%q, /dev/ublk-control: %v)",
 		t.Name(), os.Getenv("MARS_VM"), err)
 	return false
 }
