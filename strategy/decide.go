@@ -10,7 +10,7 @@ import (
 // Decide is the heart of strategy: what a resource's worker shall do next, and
 // which step its place in the history takes.
 func Decide(f *Facts, s *State) Verdict {
-	v := Verdict{Plan: Plan{Member: f.Member, From: f.Replay.Number, Published: published(f), DiskPath: f.DiskPath, Size: f.Size, DeviceName: f.DeviceName, Serve: f.Member}}
+	v := Verdict{Plan: Plan{Member: f.Member, From: f.Replay.Number, Published: published(f), DiskPath: f.DiskPath, Size: f.Size, DeviceName: f.DeviceName, Leave: f.Stopping, Serve: f.Member}}
 	if !f.Member {
 		v.Why = "this host is not a member"
 		return v
@@ -114,8 +114,14 @@ func decidePrimary(f *Facts, s *State, v *Verdict) {
 	v.Plan.Mode = Primary
 	v.Plan.Device = true
 	v.Plan.Log = s.Log
-	if !f.designated() {
+	v.Plan.Release = !f.designated()
+	switch {
+	case !f.designated():
 		v.Why = fmt.Sprintf("the device is open (%d times); it remains until it is closed", s.OpenCount)
+	case s.DeviceErr != "":
+		v.Why = "the device can not be made: " + s.DeviceErr
+	case s.SizeWaits > 0:
+		v.Why = fmt.Sprintf("the device is open (%d times); it has its new size of %d bytes when it was closed once", s.OpenCount, s.SizeWaits)
 	}
 	next := history.Log{Number: s.Log.Number + 1, Origin: f.Me}
 	switch l, ok := s.Local(next); {

@@ -89,8 +89,15 @@ type State struct {
 	TailLog          history.Log
 	TailPos, TailEnd int64
 
-	DeviceOn  bool // the device exists (also while it can not go away)
+	DeviceOn  bool   // the device exists (also while it can not go away)
+	DeviceErr string // why it can not be made
 	OpenCount int
+	// Held is the open count of a device that was left to the next daemon;
+	// Leaving: that is under way.
+	Held    int
+	Leaving bool
+	// SizeWaits is the size that the device will have when it was closed.
+	SizeWaits int64
 
 	Fetching bool
 	FetchLog history.Log
@@ -150,6 +157,11 @@ type Plan struct {
 	Start, End int64
 	Device     bool
 	DeviceName string
+	// Leave: the daemon ends. A device that is open is left to the next one,
+	// where that can be done.
+	Leave bool
+	// Release: the device shall go as soon as nobody has it open.
+	Release bool
 	// Syncing: from this peer, beginning at Start, until Size.
 	SyncPeer Peer
 
@@ -166,7 +178,7 @@ func (p *Plan) equal(o *Plan) bool {
 	}
 	return a.Member == b.Member && a.From == b.From && a.Attach == b.Attach && a.DiskPath == b.DiskPath && a.Size == b.Size &&
 		a.Mode == b.Mode && a.Log == b.Log && a.Start == b.Start && a.End == b.End && a.Device == b.Device &&
-		a.DeviceName == b.DeviceName && a.SyncPeer == b.SyncPeer && a.Serve == b.Serve
+		a.DeviceName == b.DeviceName && a.Leave == b.Leave && a.Release == b.Release && a.SyncPeer == b.SyncPeer && a.Serve == b.Serve
 }
 
 // FetchPlan says which logfile to copy from whom.
@@ -213,6 +225,7 @@ type Verdict struct {
 func (s *State) equal(o *State) bool {
 	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr &&
 		s.Mode == o.Mode && s.Log == o.Log && s.LogFailed == o.LogFailed && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
-		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog && s.FetchLevel == o.FetchLevel &&
+		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.DeviceErr == o.DeviceErr && s.Held == o.Held &&
+		s.Leaving == o.Leaving && s.SizeWaits == o.SizeWaits && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog && s.FetchLevel == o.FetchLevel &&
 		s.FetchErr == o.FetchErr && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.TailLog == o.TailLog && s.TailPos == o.TailPos && s.TailEnd == o.TailEnd && s.SyncErr == o.SyncErr
 }

@@ -161,8 +161,12 @@ func (n *Node) clearPast() {
 		if !ok {
 			name = res
 		}
-		for _, key := range []string{symtree.ActualIsAttached, symtree.ActualIsPrimary, symtree.ActualIsReplaying, symtree.ActualIsSyncing,
-			symtree.ActualIsCopying, symtree.ActualOpenCount, "device-" + name} {
+		keys := []string{symtree.ActualIsAttached, symtree.ActualIsReplaying, symtree.ActualIsSyncing, symtree.ActualIsCopying, "device-" + name}
+		if n.tree.Primary(res) != n.me || !n.env.Devices().Left(name) {
+			// Otherwise the device is there, with its users.
+			keys = append(keys, symtree.ActualIsPrimary, symtree.ActualOpenCount)
+		}
+		for _, key := range keys {
 			values[symtree.ActualPath(res, n.me, key)] = "0"
 		}
 		open++
@@ -264,12 +268,23 @@ func (n *Node) Stop(grace time.Duration, done func()) {
 		return
 	}
 	n.touchAlive()
-	n.env.NewTimer(func() {
-		for _, r := range n.resources {
-			r.force()
-		}
-	}).Reset(grace)
+	n.env.NewTimer(n.outOfGrace).Reset(grace)
 	n.kick()
+}
+
+// outOfGrace is the end of the patience of Stop: devices that are still open are
+// taken away. Those that are being left to the next daemon are not: the process
+// ends as it is, which to them is the same.
+func (n *Node) outOfGrace() {
+	for _, r := range n.resources {
+		if r.state.Leaving {
+			n.cfg.Fatal(fmt.Errorf("%s: requests are not answered in time; the device stays with its users for the next daemon", r.name))
+			return
+		}
+	}
+	for _, r := range n.resources {
+		r.force()
+	}
 }
 
 // checkStopped ends a stop when all workers rest and all is committed.

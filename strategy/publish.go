@@ -77,17 +77,23 @@ func (r *resource) publishActual(f *Facts, v *Verdict) {
 	act := func(key string) string { return symtree.ActualPath(r.name, r.n.me, key) }
 	values := map[string]string{
 		act(symtree.ActualIsAttached):  symtree.FormatBool(s.Attached),
-		act(symtree.ActualIsPrimary):   symtree.FormatBool(s.Mode == Primary),
+		act(symtree.ActualIsPrimary):   symtree.FormatBool(s.Mode == Primary || s.Held > 0),
 		act(symtree.ActualIsReplaying): symtree.FormatBool(s.Mode == Replaying),
 		act(symtree.ActualIsSyncing):   symtree.FormatBool(s.Mode == Syncing),
 		act(symtree.ActualIsCopying):   symtree.FormatBool(s.Fetching),
-		act(symtree.ActualOpenCount):   symtree.FormatInt(int64(s.OpenCount)),
+		act(symtree.ActualOpenCount):   symtree.FormatInt(int64(max(s.OpenCount, s.Held))),
 		act(symtree.ActualSyncRate):    symtree.FormatInt(s.SyncRate >> 10),
 		act(symtree.ActualFileRate):    symtree.FormatInt(s.FetchRate >> 10),
 		act(symtree.ActualReplayRate):  symtree.FormatInt(s.ReplayRate >> 10),
 		act("device-" + f.DeviceName):  symtree.FormatBool(s.DeviceOn && s.Mode == Primary),
 		act("split-brain"):             split,
 		act("why"):                     why,
+	}
+	if !s.DeviceOn && r.n.env.Devices().Left(f.DeviceName) {
+		// It waits with its users for this daemon: what the last one said of
+		// it is still true.
+		delete(values, act(symtree.ActualIsPrimary))
+		delete(values, act(symtree.ActualOpenCount))
 	}
 	if s.Attached {
 		values[symtree.ActSizePath(r.name, r.n.me)] = symtree.FormatInt(s.DiskSize)

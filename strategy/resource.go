@@ -3,6 +3,7 @@ package strategy
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"mars/infra/env"
 	"mars/infra/history"
@@ -25,6 +26,7 @@ type resource struct {
 	stepping   bool // a step is being committed
 	publishing int  // publications being committed
 	busyAct    bool // actual-* links are being committed
+	clearing   bool // what a predecessor left of the device is being removed
 	why        string
 	seen       map[history.Log]bool // logfiles in the tree at the last round
 }
@@ -99,6 +101,7 @@ func (r *resource) reconcile() {
 		r.why = v.Why
 		n.log.Info("resource", "resource", r.name, "state", v.Plan.Mode, "why", v.Why)
 	}
+	r.clearLeft(&f, &v)
 	r.publishActual(&f, &v)
 	r.finishSync(&f)
 	r.step(&f, v.Step)
@@ -125,6 +128,26 @@ func (r *resource) syncLogs() {
 		}
 	}
 	r.seen = now
+}
+
+// clearLeft removes the device that a predecessor left, when this host is not to
+// be primary any more: its users must not wait for ever.
+func (r *resource) clearLeft(f *Facts, v *Verdict) {
+	devs := r.n.env.Devices()
+	if r.clearing || f.Stopping || f.Primary == f.Me && f.Member || v.Plan.Device || r.state.DeviceOn || !devs.Left(f.DeviceName) {
+		return
+	}
+	r.clearing = true
+	r.n.log.Warn("the device of an earlier daemon is removed: this host is not primary any more", "resource", r.name, "device", f.DeviceName)
+	devs.Cleanup(f.DeviceName, false, func(err error) {
+		if err != nil {
+			r.n.log.Error("can not remove what an earlier daemon left of a device", "device", f.DeviceName, "err", err)
+			r.n.env.NewTimer(func() { r.clearing = false; r.n.kick() }).Reset(time.Second)
+			return
+		}
+		r.clearing = false
+		r.n.kick()
+	})
 }
 
 // uses tells whether a logfile is in use here, or will be.

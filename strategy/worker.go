@@ -71,6 +71,10 @@ type worker struct {
 	logs2                            [3]*aio.AIO // log bricks by input of the logger; 1 and 2 are used
 	curIn, nextIn, released, opening int         // inputs of the logger, 0: none
 	dev                              *ifbrick.Brick
+	devErr                           error         // why it could not be made
+	devUntil                         time.Duration // no new attempt before
+	held                             int           // open count of a device that was left
+	probing                          bool
 	failed                           bool // the log can not be appended to
 	replayd                          translogger.ReplayResult
 	tailLog                          history.Log // see State.TailLog
@@ -166,22 +170,6 @@ func (w *worker) stepLost() {
 		w.diskUntil = w.env.Mono() + 2*time.Second
 		w.retry.Reset(2 * time.Second)
 	}
-}
-
-// endDevice takes the device away; it stays while somebody has it open.
-func (w *worker) endDevice() bool {
-	if w.dev == nil {
-		return true
-	}
-	if w.force {
-		w.dev.ForceOff()
-	} else if err := w.dev.Press(false); err != nil {
-		w.env.Log().Error("switch the device off", "resource", w.res, "err", err)
-	}
-	if !w.dev.Off() {
-		return false
-	}
-	return w.remove(w.dev.Brick) && w.gone(func() { w.dev = nil })
 }
 
 func (w *worker) gone(fn func()) bool { fn(); return true }
@@ -310,10 +298,7 @@ func (w *worker) tell() {
 	if w.diskErr != nil {
 		s.AttachErr = w.diskErr.Error()
 	}
-	if w.dev != nil {
-		s.DeviceOn = !w.dev.Off()
-		s.OpenCount = w.dev.OpenCount()
-	}
+	w.fillDevice(&s)
 	if w.mode == Primary && w.logger != nil {
 		s.LogEnd = w.logger.DurableEnd()
 	}

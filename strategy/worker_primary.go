@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"time"
 
-	"mars/bricks/ifbrick"
 	"mars/bricks/translogger"
 	"mars/infra/brick"
 	"mars/infra/history"
@@ -95,28 +94,6 @@ func (w *worker) stepPrimary() {
 	}
 	w.stepRotate()
 	w.stepDevice()
-}
-
-// stepDevice makes the device appear, or lets it go.
-func (w *worker) stepDevice() {
-	if w.dev == nil && w.want.Device {
-		d, err := ifbrick.New(&w.graph, w.env, "if", ifbrick.Params{DeviceName: w.want.DeviceName, Size: w.want.Size})
-		if err == nil {
-			err = brick.Connect(d.Input(0), w.logger.Output(0))
-		}
-		if err != nil {
-			w.env.Log().Error("make the device", "resource", w.res, "err", err)
-			return
-		}
-		d.OnLED(w.kick)
-		d.OnOpenCount(func(int) { w.kick() })
-		w.dev = d
-	}
-	if w.dev != nil {
-		if err := w.dev.Press(w.want.Device); err != nil {
-			w.env.Log().Error("switch the device", "resource", w.res, "err", err)
-		}
-	}
 }
 
 // stepRotate switches to the next log when one is wanted: it is opened at the

@@ -60,8 +60,11 @@ type Brick struct {
 	onError func(error)
 	onCount func(int)
 	count   int
+	leave   bool // what is open is left to a successor
+	held    int  // the open count of what was left
 
 	size  int64 // as asked for, bytes
+	grow  int64 // the size that waits for the device to be closed; 0: none
 	bound int64 // requests end here at most
 	align int64
 	pool  block.Pool
@@ -133,8 +136,9 @@ func (b *Brick) step() {
 		b.SetOff(true)
 	case b.state == live && b.Button():
 		b.retry.Stop()
-		b.err = nil
+		b.err, b.leave = nil, false
 		b.SetOn(true)
+		b.tryGrow()
 	case b.state == live:
 		b.SetOn(false)
 		b.tryClose()
@@ -152,11 +156,14 @@ func (b *Brick) start() {
 		return
 	}
 	b.env.Devices().Create(cfg, (*handler)(b), func(d env.Device, err error) {
-		if err != nil {
+		switch {
+		case errors.Is(err, env.ErrExist):
 			b.cleanup(cfg, err)
-			return
+		case err != nil:
+			b.failed(err)
+		default:
+			b.made(d)
 		}
-		b.made(d)
 	})
 }
 
@@ -184,10 +191,10 @@ func (b *Brick) config() (env.DeviceConfig, error) {
 	return env.DeviceConfig{Name: b.par.DeviceName, Size: b.size, BlockSize: bs}, nil
 }
 
-// cleanup removes what a predecessor left, after which the device is made if
-// it is still wanted.
+// cleanup removes what a predecessor left and nobody can take over, after which
+// the device is made if it is still wanted.
 func (b *Brick) cleanup(cfg env.DeviceConfig, why error) {
-	b.env.Devices().Cleanup(cfg.Name, false, func(err error) {
+	b.env.Devices().Cleanup(cfg.Name, true, func(err error) {
 		switch {
 		case !b.Button():
 			b.ended()
@@ -206,14 +213,30 @@ func (b *Brick) cleanup(cfg env.DeviceConfig, why error) {
 	})
 }
 
+// made goes on with a new device, or with one that was taken over and may have
+// the size of former times.
 func (b *Brick) made(d env.Device) {
 	b.dev, b.state = d, live
+	if want := b.size; d.Size() < want {
+		b.size = d.Size()
+		b.Resize(want, func(err error) {
+			if err != nil {
+				b.tell(err)
+			}
+		})
+	}
 	b.step()
 }
 
 // failed gives up making the device until the button is pressed again.
+// Requests may have come already, and have failed for their users.
 func (b *Brick) failed(err error) {
-	b.state, b.err = gone, err
+	b.err = err
+	if b.stats.InFlight > 0 {
+		b.state = draining
+		return
+	}
+	b.state = gone
 	b.SetOff(true)
 	b.tell(err)
 }
@@ -227,6 +250,10 @@ func (b *Brick) tell(err error) {
 // tryClose begins to remove the device if nothing speaks against it.
 func (b *Brick) tryClose() {
 	force := b.ForcedOff()
+	if b.leave && !force && (b.count > 0 || b.stats.InFlight > 0) {
+		b.hold()
+		return
+	}
 	if !force {
 		if b.count > 0 {
 			b.retry.Reset(retryProbe)
@@ -247,6 +274,9 @@ func (b *Brick) closed(err error) {
 		b.state, b.err = live, err
 		if !errors.Is(err, env.ErrInUse) {
 			b.tell(err)
+		} else if b.leave && !b.Button() && !b.ForcedOff() {
+			b.hold()
+			return
 		}
 		if b.Button() || b.ForcedOff() && errors.Is(err, env.ErrInUse) {
 			b.step()
@@ -256,6 +286,11 @@ func (b *Brick) closed(err error) {
 		b.retry.Reset(retryClose)
 		return
 	}
+	b.away()
+}
+
+// away is the end of the device here.
+func (b *Brick) away() {
 	b.dev = nil
 	b.setCount(0)
 	if b.stats.InFlight > 0 {
@@ -267,7 +302,7 @@ func (b *Brick) closed(err error) {
 
 // again is the timer: the device may have been closed by its users unheard.
 func (b *Brick) again() {
-	if b.state != live || b.Button() {
+	if b.state != live || b.Button() && b.grow == 0 {
 		return
 	}
 	if b.count == 0 || b.ForcedOff() {
@@ -278,7 +313,7 @@ func (b *Brick) again() {
 		if err == nil {
 			b.setCount(n)
 		}
-		if b.state == live && !b.Button() && !b.retry.Armed() {
+		if b.state == live && !b.retry.Armed() {
 			b.step()
 		}
 	})
@@ -286,7 +321,16 @@ func (b *Brick) again() {
 
 // ended is the state without device and requests.
 func (b *Brick) ended() {
-	b.state, b.err = gone, nil
+	failed := b.err != nil && b.state == draining
+	b.state = gone
+	if failed {
+		b.failed(b.err)
+		return
+	}
+	b.err = nil
+	if b.grow > 0 {
+		b.size, b.grow = b.grow, 0
+	}
 	b.SetOff(true)
 	if b.Button() {
 		b.step()
@@ -301,36 +345,9 @@ func (b *Brick) setCount(n int) {
 	if b.onCount != nil {
 		b.onCount(n)
 	}
-	if n == 0 && b.state == live && !b.Button() {
+	if n == 0 && b.state == live && (!b.Button() || b.grow > 0) {
 		b.step()
 	}
-}
-
-// Resize makes the device larger; done is never called from inside. Without a
-// device the size is that of the next one.
-func (b *Brick) Resize(size int64, done func(error)) {
-	var err error
-	old := b.size
-	switch {
-	case size < old:
-		err = fmt.Errorf("%s: from %d to %d bytes: %w", b.Name, old, size, ErrShrink)
-	case b.state == gone:
-		b.size = size
-	case b.state != live:
-		err = fmt.Errorf("resize %s: %w", b.Name, ErrTransition)
-	case size%b.align != 0 || size > block.OpsOf(b.Input(0)).Info().Size:
-		err = fmt.Errorf("resize %s to %d: %w", b.Name, size, block.ErrRange)
-	case size > old:
-		b.bound = max(b.bound, size) // requests come before the answer
-		b.dev.Resize(size, func(err error) {
-			if err == nil {
-				b.size = max(b.size, size)
-			}
-			done(err)
-		})
-		return
-	}
-	b.env.Post(func() { done(err) })
 }
 
 var _ brick.Worker = (*Brick)(nil)

@@ -52,7 +52,7 @@ func (h *handler) Request(r *env.DevRequest) {
 		f = &flight{b: b}
 		r.User = f
 	}
-	f.dev, f.r = b.dev, r
+	f.dev, f.r = r.Dev, r
 	f.next, f.begun, f.err = 0, false, nil
 	b.stats.InFlight++
 	if f.err = b.admit(f, r); f.err == nil {
@@ -187,7 +187,7 @@ func (f *flight) end() {
 	case b.stats.InFlight > 0:
 	case b.state == draining:
 		b.ended()
-	case b.state == live && !b.Button():
+	case b.state == live && (!b.Button() || b.grow > 0):
 		b.step()
 	}
 }

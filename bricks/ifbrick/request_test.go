@@ -231,9 +231,13 @@ func (f *fake) Cleanup(_ string, _ bool, done func(error)) {
 	f.Post(func() { done(f.cleanErr) })
 }
 
+func (f *fake) Left(string) bool { return false }
+
 func (d *fakeDev) Complete(_ *env.DevRequest, err error) { d.answers++; d.last = err }
 func (d *fakeDev) Probe(done func(int, error))           { d.f.Post(func() { done(0, nil) }) }
 func (d *fakeDev) Resize(_ int64, done func(error))      { d.f.Post(func() { done(nil) }) }
+func (d *fakeDev) Size() int64                           { return size }
+func (d *fakeDev) Hold(done func(error))                 { d.f.Post(func() { done(env.ErrUnsupported) }) }
 func (d *fakeDev) Path() string                          { return "/dev/fake" }
 func (d *fakeDev) Close(force bool, done func(error)) {
 	d.f.log = append(d.f.log, fmt.Sprintf("close %v", force))
@@ -310,6 +314,7 @@ func TestRefused(t *testing.T) {
 		{Op: 99, Pos: 0, Len: 512, Buf: buf},
 	} {
 		f.dev.last = nil
+		q.Dev = &f.dev
 		f.h.Request(&q)
 		if f.dev.last == nil || f.dev.answers != i+1 {
 			t.Errorf("request %d: %v, %d answers", i, f.dev.last, f.dev.answers)
@@ -336,7 +341,7 @@ func TestAllocs(t *testing.T) {
 	r.until("on", b.On)
 	s.quiet = true
 	s.piece = func(int64) int64 { return 4096 }
-	q := &env.DevRequest{Buf: make([]byte, 16384)}
+	q := &env.DevRequest{Dev: &f.dev, Buf: make([]byte, 16384)}
 	one := func() {
 		for _, op := range []env.DevOp{env.DevWrite, env.DevRead, env.DevDiscard, env.DevFlush} {
 			q.Op, q.Len = op, 16384

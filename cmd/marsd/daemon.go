@@ -9,12 +9,13 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"mars/infra/env"
 	"mars/infra/env/osenv"
-	"mars/infra/env/osenv/fuseloop"
+	"mars/infra/env/osenv/devnode"
 	"mars/infra/lamport"
 	"mars/infra/tunable"
 	"mars/strategy"
@@ -37,6 +38,7 @@ type daemon struct {
 	node    *osenv.Node
 	strat   *strategy.Node
 	sys     *sysServer
+	fronts  fronts
 
 	ready   chan struct{}
 	fatal   chan error
@@ -58,8 +60,8 @@ func run(o *options, stderr io.Writer, notify notifier, signals <-chan os.Signal
 }
 
 func (d *daemon) run(signals <-chan os.Signal) error {
-	if err := fuseloop.IOFlusher(); err != nil { // before there are threads that serve devices
-		d.log.Debug("low memory may be a danger", "err", err)
+	if err := devnode.Protect(); err != nil { // before there are threads that serve devices
+		d.log.Info("low memory may be a danger", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	uuid, err := checkTree(d.opt.MarsDir, isMounted)
 	if err != nil {
@@ -138,8 +140,7 @@ func (d *daemon) buildNode() error {
 	if sec.insecure() {
 		d.log.Warn("the network of this cluster is insecure: no keys, no encryption")
 	}
-	devices, err := d.devices()
-	if err != nil {
+	if err := d.pickDevices(); err != nil {
 		return err
 	}
 	// Executors hold a thread each; two more are for what serves them.
@@ -150,7 +151,7 @@ func (d *daemon) buildNode() error {
 	d.node, err = osenv.New(osenv.Config{
 		MarsDir: o.MarsDir, DevDir: o.DevDir, Host: o.Host, Logger: d.log,
 		Executors: cores + 1, // resources have one a core, strategy has its own
-		Devices:   devices,
+		Devices:   d.fronts.make,
 		Net:       osenv.NetConfig{Addr: d.addr, Port: d.tun.Port(), Security: sec},
 	})
 	if err != nil {
@@ -178,19 +179,6 @@ func (d *daemon) buildNode() error {
 		},
 	})
 	return nil
-}
-
-// devices picks the front ends.
-func (d *daemon) devices() (func(*osenv.Executor) env.Devices, error) {
-	host, err := fuseloop.New(fuseloop.Config{RunDir: d.opt.RunDir, DevDir: d.opt.DevDir, Logger: d.log})
-	switch {
-	case err == nil:
-		return func(e *osenv.Executor) env.Devices { return host.For(e.Post) }, nil
-	case d.opt.Device == "fuse":
-		return nil, &problem{"FUSE and loop devices (--device fuse)", "none", "be root, and load the modules fuse and loop", err}
-	}
-	d.log.Warn("no block devices can be made: this host can not be primary", "err", err)
-	return nil, nil
 }
 
 // buildSys offers the tunables.
@@ -262,7 +250,7 @@ func (d *daemon) sayReady() {
 	at := net.JoinHostPort(d.addr, strconv.Itoa(d.tun.Port()))
 	what := fmt.Sprintf("host %s, cluster %s, listening on %s", d.opt.Host, d.cluster, at)
 	fmt.Fprintf(d.stderr, "marsd: ready (%s)\n", what)
-	d.tell("READY=1", "STATUS="+what)
+	d.tell("READY=1", "STATUS="+what+d.fronts.status())
 }
 
 // tell informs the service manager; that it can not be reached stops nobody.

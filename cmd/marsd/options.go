@@ -81,11 +81,5 @@ func treeOptions(c *cli.Context, p place.Place) (*options, error) {
 }
 
 func (o *options) check() error {
-	if err := o.Place.Check(); err != nil {
-		return err
-	}
-	if o.Device == "ublk" {
-		return fmt.Errorf("--device ublk: this build has no ublk; use auto or fuse")
-	}
-	return nil
+	return o.Place.Check()
 }

@@ -235,7 +235,6 @@ func TestBadOptions(t *testing.T) {
 	}{
 		{nil, []string{"extra"}, []string{"no arguments", "extra"}},
 		{nil, []string{"--mars-dir", "rel"}, []string{"--mars-dir", "absolute"}},
-		{nil, []string{"--device", "ublk"}, []string{"no ublk", "fuse"}},
 		{nil, []string{"--device", "x"}, []string{"--device must be"}},
 		{nil, []string{"--host", "a/b"}, []string{"--host", "a/b"}},
 		{nil, []string{"--port", "0"}, []string{"--port must be"}},

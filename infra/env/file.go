@@ -79,11 +79,12 @@ type Files interface {
 
 // Errors that callers decide on. Implementations wrap them.
 var (
-	ErrInUse    = errors.New("in use by somebody else")
-	ErrNotExist = errors.New("does not exist")
-	ErrExist    = errors.New("exists already")
-	ErrNoSpace  = errors.New("no space left")
-	ErrClosed   = errors.New("closed")
-	ErrShort    = errors.New("short transfer")
-	ErrCrashed  = errors.New("node has crashed") // simulator only
+	ErrInUse       = errors.New("in use by somebody else")
+	ErrNotExist    = errors.New("does not exist")
+	ErrExist       = errors.New("exists already")
+	ErrNoSpace     = errors.New("no space left")
+	ErrClosed      = errors.New("closed")
+	ErrShort       = errors.New("short transfer")
+	ErrUnsupported = errors.New("not possible here")
+	ErrCrashed     = errors.New("node has crashed") // simulator only
 )

@@ -61,6 +61,7 @@ type Executor struct {
 	comps    opList
 	draining bool
 
+	atEnd   []func()
 	state   atomic.Int32
 	efd     int
 	one     [8]byte     // what is written to efd
@@ -334,6 +335,9 @@ func (e *Executor) shutdown() {
 	err := e.io.close()
 	if err != nil {
 		e.log.Error("executor ended with IO in flight", "executor", e.index, "err", err)
+	}
+	for _, fn := range e.atEnd {
+		fn()
 	}
 	if e.inflight == 0 && err == nil {
 		for f := range e.files {

@@ -206,3 +206,5 @@ func (d noDevices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(e
 func (d noDevices) Cleanup(_ string, _ bool, done func(error)) {
 	d.e.Post(func() { done(nil) })
 }
+
+func (noDevices) Left(string) bool { return false }

@@ -158,7 +158,18 @@ func (g *ringEngine) enter(d time.Duration) error {
 	return err
 }
 
-func (g *ringEngine) close() error { return g.r.Close() }
+// close ends the ring. What the owners of ranges have in flight can only be
+// ended by that, and is not waited for: commands of the ublk driver wait for
+// requests that may never come.
+func (g *ringEngine) close() error {
+	for _, fn := range g.owners {
+		if fn != nil {
+			g.r.CloseNow()
+			return nil
+		}
+	}
+	return g.r.Close()
+}
 
 // Ring is this executor's io_uring, or nil where the worker variant runs. It is
 // used on the executor only, to submit what File does not offer (the commands of
@@ -170,6 +181,10 @@ func (e *Executor) Ring() *uring.Ring {
 	}
 	return e.ring.r
 }
+
+// AtEnd has fn called at the end of the executor, on its thread, when the ring is
+// closed already. It is called on the executor, or before that runs.
+func (e *Executor) AtEnd(fn func()) { e.atEnd = append(e.atEnd, fn) }
 
 // RingOwner reserves a range of user data: entries whose user data is base plus
 // any number below 1<<48 complete by a call of fn, on the executor. release ends

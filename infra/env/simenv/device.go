@@ -148,10 +148,10 @@ func (d *SimDevice) deliver(r *devReq) {
 
 func (r *devReq) fire(w *World, ver uint32) bool {
 	s := r.srv
-	if ver != r.ver || s == nil || s.closed {
+	if ver != r.ver || s == nil || s.closed || s.holding {
 		return false
 	}
-	r.Buf = nil
+	r.Dev, r.Buf = s, nil
 	if r.Op == env.DevWrite || r.Op == env.DevRead {
 		r.Buf = s.ex.inc.mem.alloc(int(r.Len))
 		copy(r.Buf, r.data)
@@ -228,14 +228,19 @@ func (n *Node) killDevices(keep bool) {
 			d.remove(n.lost)
 			continue
 		}
-		d.srv = nil
-		for _, r := range d.reqs {
-			r.ver++
-			r.busy, r.srv = false, nil
-			r.User = nil // it belonged to the dead process
-		}
-		for _, r := range d.free {
-			r.User = nil
-		}
+		d.detach()
+	}
+}
+
+// detach leaves the device without a server, its requests to the next one.
+func (d *SimDevice) detach() {
+	d.srv = nil
+	for _, r := range d.reqs {
+		r.ver++
+		r.busy, r.srv = false, nil
+		r.Dev, r.User = nil, nil // of the process that is gone
+	}
+	for _, r := range d.free {
+		r.Dev, r.User = nil, nil
 	}
 }

@@ -10,10 +10,12 @@ type devices struct{ ex *executor }
 
 // devServer is a process's side of a device: its env.Device.
 type devServer struct {
-	ex     *executor
-	d      *SimDevice
-	h      env.DeviceHandler
-	closed bool
+	ex      *executor
+	d       *SimDevice
+	h       env.DeviceHandler
+	closed  bool
+	holding bool        // nothing new is delivered
+	held    func(error) // done of Hold
 }
 
 var _ env.Device = (*devServer)(nil)
@@ -71,6 +73,12 @@ func (dv *devices) Cleanup(name string, keep bool, done func(error)) {
 	})
 }
 
+// Left tells of a device that a dead predecessor left.
+func (dv *devices) Left(name string) bool {
+	d := dv.ex.inc.node.Device(name)
+	return d != nil && d.srv == nil
+}
+
 func (s *devServer) Path() string { return "/dev/mars/" + s.d.name }
 
 // Complete answers a request. Answering one twice is a bug of the handler.
@@ -92,6 +100,7 @@ func (s *devServer) Complete(q *env.DevRequest, err error) {
 	r.Buf = nil
 	s.d.forget(r)
 	r.answerUser(err)
+	s.checkHeld()
 }
 
 func (s *devServer) report() {
@@ -125,6 +134,40 @@ func (s *devServer) Resize(size int64, done func(error)) {
 			done(nil)
 		}
 	})
+}
+
+func (s *devServer) Size() int64 { return s.d.size }
+
+// Hold leaves the device to the next process: what waits for a handler waits on.
+func (s *devServer) Hold(done func(error)) {
+	s.ex.soon(func() {
+		switch {
+		case s.closed:
+			done(env.ErrClosed)
+		case s.d.node.opt.FuseDevices:
+			done(fmt.Errorf("hold %s: %w", s.d.name, env.ErrUnsupported))
+		default:
+			s.holding, s.held = true, done
+			s.checkHeld()
+		}
+	})
+}
+
+// checkHeld ends a Hold when the handler has answered everything.
+func (s *devServer) checkHeld() {
+	if !s.holding || s.held == nil {
+		return
+	}
+	for _, r := range s.d.reqs {
+		if r.busy {
+			return
+		}
+	}
+	s.closed = true
+	s.d.detach()
+	done := s.held
+	s.held = nil
+	s.ex.soon(func() { done(nil) })
 }
 
 func (s *devServer) Close(force bool, done func(error)) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mars/infra/env"
+	"mars/infra/env/osenv/devnode"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +31,7 @@ func (h *Host) cleanup(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := removeLink(h.link(name)); err != nil {
+	if err := devnode.RemoveLinkTo("/dev/loop", h.link(name)); err != nil {
 		return err
 	}
 	var mine []loopDev
@@ -109,7 +110,7 @@ func (h *Host) release1(l loopDev, mine bool) error {
 	fd, err := l.open(unix.O_RDONLY | unix.O_EXCL)
 	var who []string
 	if errors.Is(err, unix.EBUSY) {
-		who = holders(l, rdev)
+		who = devnode.Holders(l.path(), rdev)
 		fd, err = l.open(unix.O_RDONLY)
 	}
 	if err != nil {
@@ -123,10 +124,10 @@ func (h *Host) release1(l loopDev, mine bool) error {
 		return nil
 	}
 	if len(who) == 0 { // plain openers: they do no harm to a new device
-		h.log.Warn("dead loop device stays until it is closed", "loop", l.path(), "users", sentence(openers(rdev)))
+		h.log.Warn("dead loop device stays until it is closed", "loop", l.path(), "users", devnode.Sentence(devnode.Openers(rdev)))
 		return nil
 	}
-	return fmt.Errorf("%s of a dead predecessor is %w: %s", l.path(), env.ErrInUse, sentence(who))
+	return fmt.Errorf("%s of a dead predecessor is %w: %s", l.path(), env.ErrInUse, devnode.Sentence(who))
 }
 
 // dead tells whether reads fail. It waits for the answer in a goroutine, which

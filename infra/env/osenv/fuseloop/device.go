@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mars/infra/env"
+	"mars/infra/env/osenv/devnode"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,6 +54,7 @@ func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func
 		h.release(cfg.Name)
 	}()
 	d := &device{h: h, name: cfg.Name, fs: newFileSystem(cfg, dh, post)}
+	d.fs.dev = d
 	dir := h.mountPoint(cfg.Name)
 	if list, err := mountsOn(dir); err != nil || len(list) > 0 {
 		return nil, errors.Join(err, fmt.Errorf("%s is mounted: %w", dir, env.ErrExist))
@@ -76,7 +78,7 @@ func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func
 		return nil, err
 	}
 	undo = append(undo, func() { _ = asideDo(d.loop.drop) })
-	if err := makeLink(d.loop.path(), h.link(cfg.Name)); err != nil {
+	if err := devnode.MakeLink(d.loop.path(), h.link(cfg.Name)); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -114,6 +116,14 @@ func (d *device) Path() string { return d.h.link(d.name) }
 // Complete answers a request.
 func (d *device) Complete(r *env.DevRequest, err error) { r.Impl.(*request).done <- err }
 
+// Size is the capacity in bytes.
+func (d *device) Size() int64 { return d.fs.size.Load() }
+
+// Hold can not be done: the users of the device do not outlive this process.
+func (d *device) Hold(done func(error)) {
+	d.fs.post(func() { done(fmt.Errorf("hold device %s: %w", d.name, env.ErrUnsupported)) })
+}
+
 // Probe counts the openers.
 func (d *device) Probe(done func(n int, err error)) {
 	go func() {
@@ -136,7 +146,7 @@ func (d *device) probe() (int, error) {
 		return d.count, err
 	}
 	plain := map[uint64]int{d.rdev: 0}
-	if err := scanOpeners(plain); err != nil {
+	if err := devnode.ScanOpeners(plain); err != nil {
 		return d.count, err
 	}
 	d.use.busy, d.use.plain = busy, plain[d.rdev]
@@ -248,13 +258,13 @@ func (d *device) closeUnused() error {
 		d.h.log.Warn("data was lost before closing", "device", d.name, "err", err)
 	}
 	link := d.h.link(d.name)
-	if err := removeLink(link); err != nil {
+	if err := devnode.RemoveLink(link); err != nil {
 		return errors.Join(err, a.do(func() error { return unix.Close(fd) }))
 	}
 	if err := a.do(func() error { return d.giveUp(fd) }); err != nil {
 		d.use.busy = true
 		d.report()
-		return errors.Join(err, makeLink(d.loop.path(), link))
+		return errors.Join(err, devnode.MakeLink(d.loop.path(), link))
 	}
 	if err := unmountIdle(d.h.mountPoint(d.name)); err != nil {
 		d.h.log.Warn("mount stays", "device", d.name, "err", err)
@@ -288,7 +298,7 @@ func (d *device) claim(a *aside) (fd int, err error) {
 		switch {
 		case err == nil:
 			plain := map[uint64]int{d.rdev: 0}
-			err = scanOpeners(plain)
+			err = devnode.ScanOpeners(plain)
 			d.use = usage{plain: plain[d.rdev]}
 			if err == nil && d.use.plain == 0 {
 				return fd, nil
@@ -296,16 +306,16 @@ func (d *device) claim(a *aside) (fd int, err error) {
 			if cerr := a.do(func() error { return unix.Close(fd) }); err != nil || cerr != nil {
 				return -1, errors.Join(err, cerr)
 			}
-			who = openers(d.rdev)
+			who = devnode.Openers(d.rdev)
 		case errors.Is(err, unix.EBUSY):
 			d.use.busy = true
-			who = holders(d.loop, d.rdev)
+			who = devnode.Holders(d.loop.path(), d.rdev)
 		default:
 			return -1, err
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	return -1, fmt.Errorf("%w: %s", env.ErrInUse, sentence(who))
+	return -1, fmt.Errorf("%w: %s", env.ErrInUse, devnode.Sentence(who))
 }
 
 // owned tells whether the loop device still has our file. On an aside.
@@ -321,7 +331,7 @@ func (d *device) owned() bool {
 // the loop device goes when the last of them leaves it.
 func (d *device) tearDown() error {
 	d.fs.dead.Store(true)
-	if err := removeLink(d.h.link(d.name)); err != nil {
+	if err := devnode.RemoveLink(d.h.link(d.name)); err != nil {
 		d.h.log.Warn("symlink stays", "device", d.name, "err", err)
 	}
 	// First the connection, so that nothing below can wait for an answer.
@@ -333,7 +343,7 @@ func (d *device) tearDown() error {
 	}
 	if d.owned() {
 		d.h.log.Warn("device closed while in use; its users get IO errors", "device", d.name,
-			"loop", d.loop.path(), "users", sentence(users(d.loop, d.rdev)))
+			"loop", d.loop.path(), "users", devnode.Sentence(users(d.loop, d.rdev)))
 	}
 	return nil
 }

@@ -29,7 +29,7 @@
 // nor the loop device open: closing them while the process dies could wait for
 // an answer that nobody is left to give. No buffered IO is done on the device
 // from here. FLUSH (close of a file) is answered with ENOSYS, so
-// the kernel does not ask again. Programs call IOFlusher first of all, so that
+// the kernel does not ask again. Programs call devnode.Protect first of all, so that
 // memory allocations of the serving threads do not wait for write-back
 // through the devices they serve.
 //

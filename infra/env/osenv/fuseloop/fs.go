@@ -41,6 +41,7 @@ type fileSystem struct {
 	block              int64
 	size               atomic.Int64
 	handler            env.DeviceHandler
+	dev                env.Device // that this is the content of
 	post               func(func())
 	reqs               sync.Pool
 
@@ -129,7 +130,7 @@ func (f *fileSystem) do(op env.DevOp, pos, n uint64, buf []byte) (*request, fuse
 		f.active.Store(true)
 	}
 	r := f.reqs.Get().(*request)
-	r.Op, r.FUA, r.Pos, r.Len, r.Buf = op, false, int64(pos), int64(n), buf
+	r.Dev, r.Op, r.FUA, r.Pos, r.Len, r.Buf = f.dev, op, false, int64(pos), int64(n), buf
 	f.post(r.fire)
 	err := <-r.done
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"mars/infra/env"
+	"mars/infra/env/osenv/devnode"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +35,7 @@ type Host struct {
 	mu       sync.Mutex
 	names    map[string]*device // nil value: being made or cleaned up
 	watching bool
-	scans    scanPlan // of the watching goroutine
+	scans    devnode.ScanPlan // of the watching goroutine
 }
 
 // New checks that FUSE and loop devices are to be had. It changes nothing.
@@ -56,41 +56,16 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Host{cfg: cfg, log: cfg.Logger, names: map[string]*device{}}, nil
+	return &Host{cfg: cfg, log: cfg.Logger, names: map[string]*device{},
+		scans: devnode.ScanPlan{Every: scanEvery, Calm: calmScan, Share: scanShare}}, nil
 }
 
 // For makes the Devices of one executor; post is its Env.Post.
 func (h *Host) For(post func(func())) env.Devices { return &devices{h: h, post: post} }
 
-// IOFlusher marks all threads of this process, and those they start, as
-// serving block IO. It is to be called once, at the start of the program,
-// before any front end exists. Without the privilege, or in a program with
-// cgo, it fails; then only low memory is a danger.
-func IOFlusher() error {
-	const prSetIOFlusher = 57
-	_, _, errno := syscall.AllThreadsSyscall6(syscall.SYS_PRCTL, prSetIOFlusher, 1, 0, 0, 0, 0)
-	if errno != 0 {
-		return fmt.Errorf("mark threads as serving block IO: %w", errno)
-	}
-	return nil
-}
-
-// checkName accepts what can be a file name in DevDir, visible and short.
-func checkName(name string) error {
-	if name == "" || name[0] == '.' || len(name) > 200 {
-		return fmt.Errorf("bad device name %q", name)
-	}
-	for _, c := range []byte(name) {
-		if c <= ' ' || c == '/' || c == '\\' || c == ',' || c == 0x7f {
-			return fmt.Errorf("bad device name %q", name)
-		}
-	}
-	return nil
-}
-
 // reserve takes a name for making or cleaning up; release or publish end that.
 func (h *Host) reserve(name string) error {
-	if err := checkName(name); err != nil {
+	if err := devnode.CheckName(name); err != nil {
 		return err
 	}
 	h.mu.Lock()
@@ -155,3 +130,6 @@ func (v *devices) Cleanup(name string, _ bool, done func(error)) {
 		v.post(func() { done(err) })
 	}()
 }
+
+// Left is false: what is left of a dead daemon only looks alive.
+func (v *devices) Left(string) bool { return false }

@@ -4,14 +4,9 @@ package fuseloop
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 
-	"github.com/moby/sys/mountinfo"
+	"mars/infra/env/osenv/devnode"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -41,151 +36,10 @@ func (l loopDev) exclusive() (busy bool, err error) {
 	return false, unix.Close(fd)
 }
 
-// scanOpeners adds to each of the counts, by device number, how many
-// descriptors of other processes are open on it.
-func scanOpeners(counts map[uint64]int) error {
-	return eachOpener(func(rdev uint64, _ string) {
-		if _, ours := counts[rdev]; ours {
-			counts[rdev]++
-		}
-	})
-}
-
-// openers describes who has a device open.
-func openers(rdev uint64) (who []string) {
-	_ = eachOpener(func(r uint64, pid string) {
-		if r != rdev {
-			return
-		}
-		comm, _ := os.ReadFile(filepath.Join("/proc", pid, "comm"))
-		who = append(who, fmt.Sprintf("open in process %s (%s)", pid, strings.TrimSpace(string(comm))))
-	})
-	slices.Sort(who)
-	return slices.Compact(who)
-}
-
-// eachOpener calls fn for each descriptor of a block device that another
-// process has. What vanishes meanwhile, and what we may not see, is left out.
-func eachOpener(fn func(rdev uint64, pid string)) error {
-	pids, err := readNames("/proc")
-	if err != nil {
-		return err
-	}
-	self := strconv.Itoa(os.Getpid())
-	for _, pid := range pids {
-		if pid[0] < '1' || pid[0] > '9' || pid == self {
-			continue
-		}
-		dir, err := unix.Open("/proc/"+pid+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			continue
-		}
-		f := os.NewFile(uintptr(dir), "fd")
-		fds, _ := f.Readdirnames(-1)
-		for _, name := range fds {
-			if rdev, ok := blockDevice(dir, name); ok {
-				fn(rdev, pid)
-			}
-		}
-		_ = f.Close()
-	}
-	return nil
-}
-
-// blockDevice looks through a magic link. It asks no file system for fresh
-// attributes: that could hang.
-func blockDevice(dir int, name string) (uint64, bool) {
-	var st unix.Statx_t
-	err := unix.Statx(dir, name, unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, unix.STATX_TYPE, &st)
-	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
-		return 0, false
-	}
-	return unix.Mkdev(st.Rdev_major, st.Rdev_minor), true
-}
-
-func readNames(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
-}
-
-// holders describes who holds a loop device exclusively, each as what to do
-// about it.
-func holders(l loopDev, rdev uint64) (who []string) {
-	names, _ := readNames(l.sys("holders"))
-	slices.Sort(names)
-	for _, n := range names {
-		who = append(who, "remove "+n+" first")
-	}
-	if swaps, err := os.ReadFile("/proc/swaps"); err == nil && strings.Contains(string(swaps), l.path()+" ") {
-		who = append(who, "swapoff "+l.path()+" first")
-	}
-	own, _ := mountinfo.GetMounts(mountedFrom(l, rdev))
-	for _, m := range own {
-		who = append(who, "umount "+m.Mountpoint+" first")
-	}
-	if len(who) == 0 {
-		who = foreignMounts(l, rdev)
-	}
-	if len(who) == 0 {
-		who = append(who, "held by a lazily unmounted file system or by another exclusive opener: end its users first")
-	}
-	return who
-}
-
-func mountedFrom(l loopDev, rdev uint64) mountinfo.FilterFunc {
-	major, minor := int(unix.Major(rdev)), int(unix.Minor(rdev))
-	return func(i *mountinfo.Info) (skip, stop bool) {
-		return (i.Major != major || i.Minor != minor) && i.Source != l.path(), false
-	}
-}
-
-// foreignMounts looks into the other mount namespaces.
-func foreignMounts(l loopDev, rdev uint64) (who []string) {
-	pids, _ := readNames("/proc")
-	own, _ := os.Readlink("/proc/self/ns/mnt")
-	seen := map[string]bool{own: true}
-	for _, p := range pids {
-		pid, err := strconv.Atoi(p)
-		if err != nil {
-			continue
-		}
-		ns, err := os.Readlink("/proc/" + p + "/ns/mnt")
-		if err != nil || seen[ns] {
-			continue
-		}
-		seen[ns] = true
-		list, _ := pidMounts(pid, mountedFrom(l, rdev))
-		for _, m := range list {
-			who = append(who, fmt.Sprintf("umount %s in the mount namespace of process %d first", m.Mountpoint, pid))
-		}
-	}
-	return who
-}
-
-func pidMounts(pid int, filter mountinfo.FilterFunc) ([]*mountinfo.Info, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", pid))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return mountinfo.GetMountsFromReader(f, filter)
-}
-
 // users describes everybody who has the device open.
 func users(l loopDev, rdev uint64) (who []string) {
 	if busy, err := l.exclusive(); err == nil && busy {
-		who = holders(l, rdev)
+		who = devnode.Holders(l.path(), rdev)
 	}
-	return append(who, openers(rdev)...)
-}
-
-func sentence(who []string) string {
-	if len(who) == 0 {
-		return "by somebody who is gone now"
-	}
-	return strings.Join(who, "; ")
+	return append(who, devnode.Openers(rdev)...)
 }

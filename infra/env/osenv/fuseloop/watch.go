@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mars/infra/env/osenv/devnode"
 )
 
 // Times of the watching goroutine.
@@ -16,27 +18,6 @@ const (
 	calmScan   = time.Minute
 	scanShare  = 500 // a pass over /proc is at most this part of the time
 )
-
-// scanPlan decides when to go through /proc.
-type scanPlan struct {
-	last     time.Time
-	took     time.Duration
-	eventful bool // there was something since the last pass
-}
-
-// due tells whether it is time, given whether something happened now.
-func (p *scanPlan) due(now time.Time, eventful bool) bool {
-	p.eventful = p.eventful || eventful
-	wait := calmScan
-	if p.eventful {
-		wait = scanEvery
-	}
-	return now.Sub(p.last) >= max(wait, p.took*scanShare)
-}
-
-func (p *scanPlan) done(start, end time.Time) {
-	p.last, p.took, p.eventful = start, end.Sub(start), false
-}
 
 // watch looks after all devices until there are none.
 func (h *Host) watch() {
@@ -77,15 +58,15 @@ func (h *Host) look(a *aside, list []*device, all bool, now time.Time) {
 			eventful = true
 		}
 	}
-	if !h.scans.due(now, eventful) {
+	if !h.scans.Due(now, eventful) {
 		return
 	}
 	plain := map[uint64]int{}
 	for _, d := range list {
 		plain[d.rdev] = 0
 	}
-	err := scanOpeners(plain)
-	h.scans.done(now, time.Now())
+	err := devnode.ScanOpeners(plain)
+	h.scans.Done(now, time.Now())
 	if err != nil {
 		h.log.Warn("cannot see who has devices open", "err", err)
 		return

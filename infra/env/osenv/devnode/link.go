@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package fuseloop
+package devnode
 
 import (
 	"errors"
@@ -8,13 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"mars/infra/env"
 )
 
-// makeLink makes or replaces the symlink at path; it is never missing or
+// MakeLink makes or replaces the symlink at path; it is never missing or
 // half made meanwhile. Anything but a symlink is left alone.
-func makeLink(target, path string) error {
+func MakeLink(target, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -31,8 +32,8 @@ func makeLink(target, path string) error {
 	return os.Rename(tmp, path)
 }
 
-// removeLink removes the symlink at path; a missing one is fine.
-func removeLink(path string) error {
+// RemoveLink removes the symlink at path; a missing one is fine.
+func RemoveLink(path string) error {
 	if err := onlyLink(path); err != nil {
 		return err
 	}
@@ -40,6 +41,15 @@ func removeLink(path string) error {
 		return err
 	}
 	return nil
+}
+
+// RemoveLinkTo removes the symlink at path if it leads to a name that begins with
+// prefix; anything else is left alone.
+func RemoveLinkTo(prefix, path string) error {
+	if target, err := os.Readlink(path); err != nil || !strings.HasPrefix(target, prefix) {
+		return nil
+	}
+	return RemoveLink(path)
 }
 
 func onlyLink(path string) error {
@@ -51,4 +61,18 @@ func onlyLink(path string) error {
 		err = fmt.Errorf("%s is no symlink: %w", path, env.ErrExist)
 	}
 	return err
+}
+
+// CheckName accepts what can be a file name in the directory of device names,
+// visible and short.
+func CheckName(name string) error {
+	if name == "" || name[0] == '.' || len(name) > 200 {
+		return fmt.Errorf("bad device name %q", name)
+	}
+	for _, c := range []byte(name) {
+		if c <= ' ' || c == '/' || c == '\\' || c == ',' || c == 0x7f {
+			return fmt.Errorf("bad device name %q", name)
+		}
+	}
+	return nil
 }

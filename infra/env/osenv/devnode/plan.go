@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package devnode
+
+import "time"
+
+// ScanPlan decides when a watching goroutine goes through /proc.
+type ScanPlan struct {
+	Every time.Duration // at least this far apart
+	Calm  time.Duration // so long after the last pass when nothing happened
+	Share int           // a pass takes at most this part of the time: 1/Share
+
+	last     time.Time
+	took     time.Duration
+	eventful bool // there was something since the last pass
+}
+
+// Due tells whether it is time, given whether something happened now.
+func (p *ScanPlan) Due(now time.Time, eventful bool) bool {
+	p.eventful = p.eventful || eventful
+	wait := p.Calm
+	if p.eventful {
+		wait = p.Every
+	}
+	return now.Sub(p.last) >= max(wait, p.took*time.Duration(p.Share))
+}
+
+// Done tells when a pass began and ended.
+func (p *ScanPlan) Done(start, end time.Time) {
+	p.last, p.took, p.eventful = start, end.Sub(start), false
+}

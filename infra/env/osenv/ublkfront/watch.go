@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package ublkfront
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"mars/infra/env/osenv/devnode"
+
+	"golang.org/x/sys/unix"
+)
+
+// watchEvery is how often the reference count of the driver is read, and echo
+// how often after a change of the mount table: a file system is gone from there
+// before it lets its device go.
+const (
+	watchEvery = time.Second
+	refcnt     = "/sys/module/ublk_drv/refcnt"
+
+	scanEvery = 20 * time.Millisecond
+	scanCalm  = time.Minute
+	scanShare = 50 // a pass over /proc takes at most this part of the time
+)
+
+var echo = [...]time.Duration{10 * time.Millisecond, 40 * time.Millisecond, 150 * time.Millisecond, 400 * time.Millisecond}
+
+// watch looks after all devices until there are none.
+func (h *Host) watch() {
+	mounts := openMounts()
+	defer func() {
+		if mounts >= 0 {
+			_ = unix.Close(mounts)
+		}
+	}()
+	plan := devnode.ScanPlan{Every: scanEvery, Calm: scanCalm, Share: scanShare}
+	last, echoes := "", len(echo)
+	for {
+		wait := watchEvery
+		if echoes < len(echo) {
+			wait = echo[echoes]
+			echoes++
+		}
+		if awaitMounts(mounts, wait) {
+			echoes = 0
+		}
+		list, more := h.live()
+		if !more {
+			return
+		}
+		// Without the file (a driver built into the kernel) each look counts.
+		now, err := os.ReadFile(refcnt)
+		changed := err != nil || string(now) != last
+		last = string(now)
+		if plan.Due(time.Now(), changed) {
+			start := time.Now()
+			h.lookAll(list)
+			plan.Done(start, time.Now())
+		}
+	}
+}
+
+// live lists the devices by name; more is false when the goroutine has to end.
+func (h *Host) live() (list []*device, more bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range h.names {
+		if d != nil {
+			list = append(list, d)
+		}
+	}
+	h.watching = len(list) > 0
+	slices.SortFunc(list, func(a, b *device) int { return strings.Compare(a.name, b.name) })
+	return list, h.watching
+}
+
+// lookAll counts the users of devices. One that is being closed or probed is
+// left to whoever does that.
+func (h *Host) lookAll(list []*device) {
+	var mine []*device
+	for _, d := range list {
+		if d.op.TryLock() {
+			defer d.op.Unlock()
+			if !d.closed {
+				mine = append(mine, d)
+			}
+		}
+	}
+	found, err := survey(mine)
+	if err != nil {
+		h.log.Warn("cannot see who has devices open", "err", err)
+		return
+	}
+	for _, d := range mine {
+		if n := found[d].count(); n != d.count {
+			d.count = n
+			d.report(n)
+		}
+	}
+}
+
+// openMounts opens what tells of changes of the mount table, or returns -1.
+func openMounts() int {
+	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+}
+
+// awaitMounts waits for a change of the mount table, at most d.
+func awaitMounts(fd int, d time.Duration) (changed bool) {
+	end := time.Now().Add(d)
+	for left := d; left > 0; left = time.Until(end) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}} // below 0 it is ignored
+		n, err := unix.Poll(p, int(left.Milliseconds())+1)
+		switch {
+		case err != nil && err != unix.EINTR:
+			time.Sleep(left)
+			return false
+		case n > 0:
+			return true
+		}
+	}
+	return false
+}
