@@ -241,7 +241,7 @@ func decideNext(f *Facts, s *State, way *history.Way, v *Verdict) {
 		v.Plan.Mode = Idle
 		return
 	default:
-		if s.FetchErr != "" && s.FetchLog == cur && !has(s, cur) {
+		if s.FetchGone && s.FetchLog == cur && !has(s, cur) {
 			v.Why = fmt.Sprintf("%v can not be fetched: %s; if no member has it any more: marsadm invalidate %s", cur, s.FetchErr, f.Resource)
 		}
 		// Caught up. A running replay stays for what comes.

@@ -82,7 +82,7 @@ var decideCases = []struct {
 		f.SyncStatus, f.SyncFrom, f.Source.At = 0, "A", symtree.ReplayLink{Number: 1, Origin: "A", Pos: 400}
 	}, mode: Syncing, fetch: 1, limit: history.Open},
 	{name: "a log that nobody has any more is named", spoil: func(f *Facts, s *State) {
-		f.Replay.Pos, s.Logs, s.FetchLog, s.FetchErr = 0, nil, lg(1, "A"), "no such log"
+		f.Replay.Pos, s.Logs, s.FetchLog, s.FetchErr, s.FetchGone = 0, nil, lg(1, "A"), "no such log", true
 	}, log: lg(1, "A"), why: "invalidate r", fetch: 1, limit: history.Open},
 	{name: "sync paused", spoil: func(f *Facts, s *State) { f.SyncStatus, f.Todo.Sync = 0, false }, why: "paused", fetch: 1, limit: history.Open},
 	{name: "inconsistent never primary", spoil: func(f *Facts, s *State) { f.SyncStatus, f.Primary = 0, "B" }, why: "inconsistent", fetch: 1, limit: history.Open},

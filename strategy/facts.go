@@ -102,6 +102,8 @@ type State struct {
 	Fetching bool
 	FetchLog history.Log
 	FetchErr string
+	// FetchGone: the peer does not have FetchLog, which FetchErr says.
+	FetchGone bool
 	// FetchLevel: the peer has no more of FetchLog than what is here.
 	FetchLevel bool
 
@@ -227,5 +229,5 @@ func (s *State) equal(o *State) bool {
 		s.Mode == o.Mode && s.Log == o.Log && s.LogFailed == o.LogFailed && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
 		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.DeviceErr == o.DeviceErr && s.Held == o.Held &&
 		s.Leaving == o.Leaving && s.SizeWaits == o.SizeWaits && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog && s.FetchLevel == o.FetchLevel &&
-		s.FetchErr == o.FetchErr && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.TailLog == o.TailLog && s.TailPos == o.TailPos && s.TailEnd == o.TailEnd && s.SyncErr == o.SyncErr
+		s.FetchErr == o.FetchErr && s.FetchGone == o.FetchGone && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.TailLog == o.TailLog && s.TailPos == o.TailPos && s.TailEnd == o.TailEnd && s.SyncErr == o.SyncErr
 }

@@ -10,6 +10,7 @@ import (
 	"mars/infra/brick"
 	"mars/infra/env"
 	"mars/infra/history"
+	"mars/infra/wire"
 )
 
 // fetcher copies one logfile from a peer, and follows it while it grows: a
@@ -199,6 +200,7 @@ func (f *fetcher) fill(s *State) {
 	}
 	if f.err != nil {
 		s.FetchErr = f.err.Error()
+		s.FetchGone = errors.Is(f.err, &wire.Error{Code: wire.CodeNoSuchLog})
 	}
 }
 

@@ -97,10 +97,11 @@ func TestDamagedCopy(t *testing.T) {
 	w.write(50)
 	b.awaitVersion(50)
 	for _, x := range wrecks() {
+		log := lastLog(a)
+		b.awaitIn(filepath.Base(log))
 		b.pauseReplay()
 		at := b.diskVersion()
 		w.write(100)
-		log := lastLog(a)
 		end := used(t, log)
 		c.await("B to have fetched all", func() string {
 			if used(t, filepath.Join(b.mars("resource-"+res), filepath.Base(log))) < end {
@@ -187,7 +188,7 @@ func TestDamagedOriginal(t *testing.T) {
 		wholeBlocks(t, a, w.acked.Load()+1)
 		b.ok("connect", res)
 		b.settle()
-		sound := b.diskVersion()
+		sound := b.restVersion()
 		if sound < common || sound > w.acked.Load()+1 {
 			t.Errorf("%s: B holds write %d, had %d, acknowledged were %d", x.name, sound, common, w.acked.Load())
 		}
@@ -271,7 +272,7 @@ func TestShortOriginal(t *testing.T) {
 	a.start()
 	b.ok("connect", res)
 	b.settle()
-	if m := b.diskVersion(); m < 50 || m >= 250 {
+	if m := b.restVersion(); m < 50 || m >= 250 {
 		t.Errorf("B holds write %d, although only half of the log is there", m)
 	}
 	if text := b.adm("status", res).out; strings.Contains(text, "  disk      UpToDate") {

@@ -91,7 +91,7 @@ func (s *splitBrain) watch() {
 	s.n.awaitVersion(s.common)
 	text := s.n.awaitStatus("SPLIT BRAIN", "Outdated")
 	s.n.settle()
-	if m := s.n.diskVersion(); m != s.common {
+	if m := s.n.restVersion(); m != s.common {
 		t.Errorf("C has gone to %#x, behind the last common write %d", m, s.common)
 	}
 	if out := s.n.ok("cstate", res); out != "SplitBrain\n" {

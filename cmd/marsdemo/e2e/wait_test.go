@@ -124,6 +124,31 @@ func (n *node) settle() snapshot {
 	return last
 }
 
+// awaitIn waits until the node's replay stands in a logfile.
+func (n *node) awaitIn(log string) {
+	n.t.Helper()
+	n.c.await("the replay of "+n.name+" to stand in "+log, func() string {
+		if v := n.link("resource-" + res + "/replay-" + n.name); !strings.HasPrefix(v, log+",") {
+			return "it is at " + v
+		}
+		return ""
+	})
+}
+
+// restVersion is the version that the node's disk holds when its replay has
+// come to rest; what a disk holds while replay is under way does not count.
+func (n *node) restVersion() (m uint64) {
+	n.t.Helper()
+	n.c.await("the disk of "+n.name+" to hold a past version", func() string {
+		var err error
+		if m, err = version(n, n.disk); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	return m
+}
+
 // awaitOrders waits until every host has carried out all deletion orders that
 // the node knows of: until then acknowledgements arrive at their own time.
 func (n *node) awaitOrders() {

@@ -179,7 +179,7 @@ func (w *walk) disconnected() {
 	w.b.ok("disconnect", res)
 	w.b.awaitFact("B", "is-copying", "0")
 	w.b.settle()
-	at, size := w.b.diskVersion(), w.b.logSize("log-000000003-A")
+	at, size := w.b.restVersion(), w.b.logSize("log-000000003-A")
 	w.w.write(100)
 	w.a.settle()
 	w.b.settle()
@@ -289,6 +289,7 @@ func (w *walk) downUp() {
 	if exclusive(w.b.disk) == nil {
 		w.t.Error("the disk of B is in service, but not opened exclusively")
 	}
+	w.a.awaitFact("A", "open-count", "0")
 	w.a.refused("cannot be executed on designated primary", "down", res)
 	w.b.ok("down", res)
 	if err := exclusive(w.b.disk); err != nil {
