@@ -21,7 +21,7 @@ import (
 // fakeSys is one host: a real directory, and a world in which time passes only
 // by sleeping. Whatever a marsd would do is in react, called on each sleep.
 type fakeSys struct {
-	t       *testing.T
+	t       testing.TB
 	place   place.Place
 	fs      env.FS
 	mono    time.Duration
@@ -107,7 +107,7 @@ func (k *fakeKeys) Install(host string, answer []byte) (string, error) {
 }
 
 // newFake is a host without a file system.
-func newFake(t *testing.T, host string) *fakeSys {
+func newFake(t testing.TB, host string) *fakeSys {
 	s := &fakeSys{t: t, wall: 4_000_000_000_000_000_000, mounted: true, keys: &fakeKeys{},
 		disks: map[string]int64{"/dev/disk": 1 << 20}, devices: map[string]bool{}}
 	s.place = place.FromEnv(func(k string) string { return map[string]string{"MARS_IP": "192.0.2.1"}[k] }, host)
@@ -115,7 +115,7 @@ func newFake(t *testing.T, host string) *fakeSys {
 }
 
 // newSys is a host with an empty tree and no marsd.
-func newSys(t *testing.T, host string) *fakeSys {
+func newSys(t testing.TB, host string) *fakeSys {
 	t.Helper()
 	s := newFake(t, host)
 	dir := t.TempDir()

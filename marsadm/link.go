@@ -10,9 +10,9 @@ import (
 
 func linkCommands() []command {
 	return []command{
-		{name: "set-link", usage: "VALUE PATH [VALUE PATH]...", group: grpLow, brief: "set links below userspace/", min: 2, max: -1, needs: wantTree, run: setLink},
-		{name: "get-link", usage: "PATH...", group: grpLow, brief: "show the values of links", min: 1, max: -1, needs: wantTree | inspects, run: getLink},
-		{name: "delete-file", usage: "PATH...", group: grpLow, brief: "delete links below userspace/ in the whole cluster", min: 1, max: -1, needs: wantTree, run: deleteFile},
+		{name: "set-link", usage: "VALUE PATH [VALUE PATH]...", group: grpLow, brief: "set links below userspace/", min: 2, max: -1, needs: wantTree, reads: readsNamed, run: setLink},
+		{name: "get-link", usage: "PATH...", group: grpLow, brief: "show the values of links", min: 1, max: -1, needs: wantTree | inspects, reads: readsNamed, run: getLink},
+		{name: "delete-file", usage: "PATH...", group: grpLow, brief: "delete links below userspace/ in the whole cluster", min: 1, max: -1, needs: wantTree, reads: readsNamed, run: deleteFile},
 	}
 }
 

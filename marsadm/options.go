@@ -15,6 +15,7 @@ import (
 type options struct {
 	force    bool
 	verbose  bool
+	dryRun   bool           // tell what would be written, write nothing
 	host     string         // act as if on that host; empty: this one
 	timeout  *time.Duration // nil: the command's default; negative: for ever
 	insecure bool           // create-cluster --insecure-network
@@ -51,6 +52,7 @@ func optionTable() []optionDef {
 		{"timeout", "", "SECONDS", "wait no longer (-1: for ever, 0: not at all)", setTimeout},
 		{"host", "", "NAME", "act as if on that host", func(o *options, _ *place.Place, v string) error { o.host = v; return nil }},
 		{"verbose", "v", "", "tell more", flag(func(o *options) *bool { return &o.verbose })},
+		{"dry-run", "d", "", "show the link changes, change nothing, wait for nothing", flag(func(o *options) *bool { return &o.dryRun })},
 		{"ip", "", "ADDRESS", "own address, for create-cluster and join-cluster", func(o *options, _ *place.Place, v string) error { o.ip = v; return nil }},
 		{"insecure-network", "", "", "for create-cluster: no encryption, no identities", flag(func(o *options) *bool { return &o.insecure })},
 		{"mars-dir", "", "DIR", "the symlink tree ($MARS_DIR)", dir(func(p *place.Place) *string { return &p.MarsDir })},

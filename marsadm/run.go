@@ -33,6 +33,8 @@ type run struct {
 	store   *symtree.Store
 	tree    *symtree.Tree
 	markers map[string]int64
+	// pretended are the changes that --dry-run has only told of.
+	pretended []symtree.Change
 
 	deadline time.Duration // by Sys.Mono
 	forever  bool
@@ -227,9 +229,12 @@ func (x *run) open() error {
 // directory that somebody chose may be any.
 func (x *run) needsMount() bool { return x.sys.Place().MarsDir == "/mars" }
 
-// reload reads the tree anew.
+// reload reads the tree anew, as far as the command needs it.
 func (x *run) reload() (err error) {
-	x.tree, x.markers, err = x.store.Load()
+	x.tree, x.markers, err = x.store.LoadOnly(x.wants)
+	if err == nil {
+		symtree.Apply(x.tree, x.markers, x.pretended)
+	}
 	return err
 }
 

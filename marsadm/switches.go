@@ -32,10 +32,10 @@ func switchDefs() []switchDef {
 // -global one works for whoever is a member, whatever its role.
 func switchCommands() []command {
 	list := []command{
-		{name: "attach", usage: "RES", group: grpSwitch, brief: "take the local disk into service", scope: oneOrAll, needs: onResource, phases: attachPhases()},
-		{name: "detach", usage: "RES", group: grpSwitch, brief: "release the local disk", scope: oneOrAll, needs: onResource, phases: detachPhases()},
-		{name: "up", usage: "RES", group: grpSwitch, brief: "attach, connect, resume-replay and resume-sync", scope: oneOrAll, needs: onResource, phases: upPhases()},
-		{name: "down", usage: "RES", group: grpSwitch, brief: "pause-sync, disconnect, pause-replay and detach", scope: oneOrAll, needs: onResource, phases: downPhases()},
+		{name: "attach", usage: "RES", group: grpSwitch, brief: "take the local disk into service", scope: oneOrAll, needs: onResource | ownFacts, phases: attachPhases()},
+		{name: "detach", usage: "RES", group: grpSwitch, brief: "release the local disk", scope: oneOrAll, needs: onResource | ownFacts, phases: detachPhases()},
+		{name: "up", usage: "RES", group: grpSwitch, brief: "attach, connect, resume-replay and resume-sync", scope: oneOrAll, needs: onResource | ownFacts, phases: upPhases()},
+		{name: "down", usage: "RES", group: grpSwitch, brief: "pause-sync, disconnect, pause-replay and detach", scope: oneOrAll, needs: onResource | ownFacts, phases: downPhases()},
 	}
 	for _, s := range switchDefs() {
 		for _, turn := range []struct {
@@ -44,7 +44,7 @@ func switchCommands() []command {
 			text string
 		}{{s.on, true, "allow "}, {s.off, false, "stop "}} {
 			for _, form := range []string{"", "-local", "-global"} {
-				c := command{name: turn.word + form, usage: "RES", group: grpSwitch, scope: oneOrAll, needs: onResource | wantAttached | s.role}
+				c := command{name: turn.word + form, usage: "RES", group: grpSwitch, scope: oneOrAll, needs: onResource | ownFacts | wantAttached | s.role}
 				c.brief = turn.text + s.effect + " here"
 				if form == "-global" {
 					c.needs, c.brief = onResource, turn.text+s.effect+" on all members"

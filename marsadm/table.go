@@ -33,6 +33,7 @@ const (
 	anyone                         // not only for root
 	hereOnly                       // not with --host
 	hidden                         // not in help
+	ownFacts                       // of other hosts only their links are read, not their switches and facts
 
 	// onResource is what operations on resources have in common.
 	onResource = wantTree | wantLoaded | wantExisting | wantMember
@@ -47,7 +48,8 @@ type command struct {
 	scope    scope
 	min, max int // arguments behind the resource; max -1: any number
 	needs    need
-	timeout  time.Duration // 0: the default
+	timeout  time.Duration                    // 0: the default
+	reads    func(x *run, resDir string) bool // which resources are read; nil: see wants
 	run      func(x *run) error
 	phases   []phase
 }

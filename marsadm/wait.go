@@ -48,6 +48,10 @@ func (x *run) await(cond condition) error {
 		if err != nil || missing == "" {
 			return err
 		}
+		if x.opt.dryRun {
+			x.say("would wait: %s", missing)
+			return nil
+		}
 		if x.never {
 			return dieHint("give it time: --timeout=SECONDS, or -1 to wait for ever", "cannot execute %s: %s", x.cmd.name, missing)
 		}
@@ -75,6 +79,9 @@ func (x *run) effect(cond condition) error {
 		return err
 	}
 	switch {
+	case x.opt.dryRun:
+		x.say("would wait: %s", missing)
+		return nil
 	case x.never:
 		x.say("not waiting (--timeout=0): %s", missing)
 		return nil

@@ -12,7 +12,7 @@ import (
 
 func waitCommands() []command {
 	return []command{
-		{name: "wait-cluster", group: grpWait, brief: "until all hosts of the cluster have sent a message", needs: wantTree | wantLoaded | hereOnly, timeout: 30 * time.Second,
+		{name: "wait-cluster", group: grpWait, brief: "until all hosts of the cluster have sent a message", needs: wantTree | wantLoaded | hereOnly, reads: readsNone, timeout: 30 * time.Second,
 			run: func(x *run) error { return x.waitPeers(x.tree.Hosts()) }},
 		{name: "wait-connect", usage: "RES", group: grpWait, brief: "the same for the members of a resource", scope: oneOrAll, needs: onResource | hereOnly, timeout: 30 * time.Second,
 			phases: one(func(j *job) error { return j.waitPeers(j.tree.Members(j.res)) })},

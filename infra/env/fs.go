@@ -18,11 +18,20 @@ type FileInfo struct {
 	Size    int64
 	MtimeNS int64 // nanoseconds since the Unix epoch: a link's Lamport stamp
 	Nlink   int
+	// Value is a link's, with MtimeNS belonging to it. Only ReadDir may fill
+	// it, and need not: empty says nothing.
+	Value string
 }
 
 // Space is the state of the file system below the tree, in bytes.
 type Space struct {
 	Total, Free int64 // Free includes what is reserved for root
+}
+
+// DirsReader is what an FS may offer besides: ReadDir of many directories at
+// once, which is faster. The results are in the order of the names.
+type DirsReader interface {
+	ReadDirs(names []string) (infos [][]FileInfo, errs []error)
 }
 
 // FS is the blocking metadata interface to the symlink tree's directory

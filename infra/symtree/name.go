@@ -47,8 +47,12 @@ func parse(path string) Name {
 		}
 		from, to, skip = KindResourceDir+1, kindEnd, len(resourcePrefix+"$r/")
 	}
-	for k := from; k < to; k++ {
-		if n, ok := match(rules[k].pattern[skip:], path); ok {
+	for k := from; k < to && path != ""; k++ {
+		pattern := rules[k].pattern[skip:]
+		if pattern[0] != path[0] { // every pattern begins with a letter
+			continue
+		}
+		if n, ok := match(pattern, path); ok {
 			n.Kind, n.Resource = k, res
 			return n
 		}

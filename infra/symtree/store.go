@@ -29,11 +29,12 @@ func AdmTempOf(pid int) string { return fmt.Sprintf("%s%d.", AdmTemp, pid) }
 type Store struct {
 	fs   env.FS
 	temp string
+	want func(dir string) bool // nil: all
 }
 
 // NewStore returns the tree in fs. temp is the prefix of temporary names:
 // DaemonTemp, AdmTemp or AdmTempOf.
-func NewStore(fs env.FS, temp string) *Store { return &Store{fs, temp} }
+func NewStore(fs env.FS, temp string) *Store { return &Store{fs: fs, temp: temp} }
 
 // Load reads the whole tree, and the deletion markers by the paths they are
 // for. Temporary names, names that are not in the grammar and entries of the
@@ -42,14 +43,19 @@ func NewStore(fs env.FS, temp string) *Store { return &Store{fs, temp} }
 // partial tree would look like deletions.
 func (s *Store) Load() (*Tree, map[string]int64, error) {
 	t, markers := New(), map[string]int64{}
-	infos, err := s.fs.ReadDir(".")
-	if err == nil {
-		err = s.load(t, markers, ".", infos, s.loadDir)
-	}
-	if err != nil {
+	if err := s.loadBelow(t, markers, "."); err != nil {
 		return nil, nil, fmt.Errorf("read the symlink tree: %w", err)
 	}
 	return t, markers, nil
+}
+
+// LoadOnly is Load, but directories in a resource's directory, and those of the
+// resources themselves, are only looked into if want; the others appear empty.
+// For commands that need little of a large tree.
+func (s *Store) LoadOnly(want func(dir string) bool) (*Tree, map[string]int64, error) {
+	s2 := *s
+	s2.want = func(dir string) bool { return !strings.HasPrefix(dir, resourcePrefix) || want(dir) }
+	return s2.Load()
 }
 
 // RescanFlat reads what is in one directory, but not in the directories below:
@@ -68,10 +74,7 @@ func (s *Store) RescanFlat(dir string) (*Tree, map[string]int64, error) {
 		if dir != "." {
 			t.Set(dir, Entry{Kind: Dir})
 		}
-		err = s.load(t, markers, dir, infos, func(t *Tree, _ map[string]int64, path string) error {
-			t.Set(path, Entry{Kind: Dir})
-			return nil
-		})
+		_, err = s.take(t, markers, dir, infos)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the symlink tree: %w", err)
@@ -90,34 +93,60 @@ func (s *Store) Rescan(dir string) (*Tree, map[string]int64, error) {
 	if n, err := Parse(dir); err != nil || !n.Kind.Allows(Dir) {
 		return t, markers, nil
 	}
-	if err := s.loadDir(t, markers, dir); err != nil {
+	fi, err := s.fs.Lstat(dir)
+	if errors.Is(err, env.ErrNotExist) || err == nil && fi.Kind != env.KindDir {
+		return t, markers, nil
+	}
+	if err == nil {
+		t.Set(dir, Entry{Kind: Dir, Stamp: fi.MtimeNS})
+		err = s.loadBelow(t, markers, dir)
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("read the symlink tree: %w", err)
 	}
 	return t, markers, nil
 }
 
-func (s *Store) loadDir(t *Tree, markers map[string]int64, dir string) error {
-	fi, err := s.fs.Lstat(dir)
-	if errors.Is(err, env.ErrNotExist) || err == nil && fi.Kind != env.KindDir {
-		return nil
+// loadBelow reads what is in directories that t has already, level by level:
+// many at once is faster. One that is gone since was never there.
+func (s *Store) loadBelow(t *Tree, markers map[string]int64, dirs ...string) error {
+	for len(dirs) > 0 {
+		var below []string
+		infos, errs := s.readDirs(dirs)
+		for i, dir := range dirs {
+			if errors.Is(errs[i], env.ErrNotExist) && dir != "." {
+				t.Delete(dir)
+				continue
+			}
+			if errs[i] != nil {
+				return errs[i]
+			}
+			more, err := s.take(t, markers, dir, infos[i])
+			if err != nil {
+				return err
+			}
+			below = append(below, more...)
+		}
+		dirs = below
 	}
-	if err != nil {
-		return err
-	}
-	infos, err := s.fs.ReadDir(dir)
-	if errors.Is(err, env.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	t.Set(dir, Entry{Kind: Dir, Stamp: fi.MtimeNS})
-	return s.load(t, markers, dir, infos, s.loadDir)
+	return nil
 }
 
-// load takes the entries of one directory; below is called for those that are
-// directories.
-func (s *Store) load(t *Tree, markers map[string]int64, dir string, infos []env.FileInfo, below func(*Tree, map[string]int64, string) error) error {
+func (s *Store) readDirs(dirs []string) ([][]env.FileInfo, []error) {
+	if many, ok := s.fs.(env.DirsReader); ok {
+		return many.ReadDirs(dirs)
+	}
+	infos, errs := make([][]env.FileInfo, len(dirs)), make([]error, len(dirs))
+	for i, dir := range dirs {
+		infos[i], errs[i] = s.fs.ReadDir(dir)
+	}
+	return infos, errs
+}
+
+// take puts the entries of one directory into t and returns those that are
+// directories, which are still empty there.
+func (s *Store) take(t *Tree, markers map[string]int64, dir string, infos []env.FileInfo) (below []string, err error) {
+	t.expect(dir, len(infos))
 	for _, fi := range infos {
 		if name, ok := strings.CutPrefix(fi.Name, MarkerPrefix); ok {
 			path := join(dir, name)
@@ -133,18 +162,21 @@ func (s *Store) load(t *Tree, markers map[string]int64, dir string, infos []env.
 		}
 		switch {
 		case fi.Kind == env.KindDir && n.Kind.Allows(Dir):
-			if err := below(t, markers, path); err != nil {
-				return err
+			t.Set(path, Entry{Kind: Dir, Stamp: fi.MtimeNS})
+			if s.want == nil || s.want(path) {
+				below = append(below, path)
 			}
 		case fi.Kind == env.KindFile && n.Kind.Allows(File):
 			t.Set(path, Entry{Kind: File, Stamp: fi.MtimeNS, Size: fi.Size})
+		case fi.Kind == env.KindLink && n.Kind.Allows(Link) && fi.Value != "":
+			t.SetLink(path, fi.Value, fi.MtimeNS)
 		case fi.Kind == env.KindLink && n.Kind.Allows(Link):
 			if err := s.loadLink(t, path, fi); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return below, nil
 }
 
 // maxRereads bounds the attempts to see a link's value and stamp together. A

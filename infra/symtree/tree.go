@@ -113,8 +113,7 @@ func (t *Tree) Set(path string, e Entry) bool {
 		return false
 	}
 	if !had {
-		i, _ := slices.BinarySearch(d.names, base)
-		d.names = slices.Insert(d.names, i, base)
+		d.insert(base)
 		t.len++
 	}
 	d.entries[base] = e
@@ -122,6 +121,23 @@ func (t *Tree) Set(path string, e Entry) bool {
 		t.dirs[path] = newDir()
 	}
 	return true
+}
+
+// insert keeps the names sorted; most often they come in order.
+func (d *dirNode) insert(base string) {
+	if n := len(d.names); n == 0 || d.names[n-1] < base {
+		d.names = append(d.names, base)
+		return
+	}
+	i, _ := slices.BinarySearch(d.names, base)
+	d.names = slices.Insert(d.names, i, base)
+}
+
+// expect makes room for the entries that a directory is about to get.
+func (t *Tree) expect(dir string, n int) {
+	if d := t.dirs[dir]; d != nil && len(d.names) == 0 {
+		d.names, d.entries = make([]string, 0, n), make(map[string]Entry, n)
+	}
 }
 
 // SetLink is Set for a link.

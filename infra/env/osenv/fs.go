@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"slices"
 	"strings"
 
 	"mars/infra/env"
@@ -66,7 +65,7 @@ func lstat(dir int, base string) (env.FileInfo, error) {
 func (f treeFS) Readlink(name string) (string, error) {
 	var value string
 	err := f.at("readlink", name, func(dir int, base string) error {
-		buf := make([]byte, 4096) // PATH_MAX, with which no link's value is cut
+		buf := make([]byte, maxLink)
 		n, err := unix.Readlinkat(dir, base, buf)
 		if err == nil {
 			value = string(buf[:n])
@@ -74,32 +73,6 @@ func (f treeFS) Readlink(name string) (string, error) {
 		return err
 	})
 	return value, err
-}
-
-func (f treeFS) ReadDir(name string) ([]env.FileInfo, error) {
-	fd, err := f.t.dir(name, unix.O_RDONLY)
-	if err != nil {
-		return nil, wrap("readdir", name, err)
-	}
-	d := os.NewFile(uintptr(fd), name)
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	if err != nil {
-		return nil, wrap("readdir", name, err)
-	}
-	slices.Sort(names)
-	out := make([]env.FileInfo, 0, len(names))
-	for _, base := range names {
-		fi, err := lstat(fd, base)
-		if err == unix.ENOENT { // gone since
-			continue
-		}
-		if err != nil {
-			return nil, wrap("readdir", name+"/"+base, err)
-		}
-		out = append(out, fi)
-	}
-	return out, nil
 }
 
 func (f treeFS) Symlink(value, name string) error {

@@ -80,7 +80,7 @@ func TestFS(t *testing.T) {
 		want := []env.FileInfo{
 			{Name: "fifo", Kind: env.KindOther, Nlink: 1},
 			{Name: "log", Kind: env.KindFile, Nlink: 1},
-			{Name: "size", Kind: env.KindLink, Size: 17, MtimeNS: stamp, Nlink: 1},
+			{Name: "size", Kind: env.KindLink, Size: 17, MtimeNS: stamp, Nlink: 1, Value: "value with spaces"},
 		}
 		for i := range list {
 			if list[i].Kind != env.KindLink {

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"fmt"
+	"testing"
+
+	"mars/infra/symtree"
+)
+
+// newBig is host A in a cluster of four hosts with 100 resources.
+func newBig(tb testing.TB) *fakeSys {
+	tb.Helper()
+	s := newSys(tb, "A")
+	s.loaded = true
+	fillMember(s, "A")
+	var b symtree.Batch
+	b.Set("ips/ip-D", "192.0.2.4")
+	for i := range 100 {
+		res := fmt.Sprintf("r%d", i)
+		b.Set(symtree.SizePath(res), "65536000")
+		b.Set(symtree.PrimaryPath(res), "A")
+		for _, h := range []string{"A", "B", "C", "D"} {
+			fillReplica(&b, res, h)
+		}
+	}
+	s.commit(&b)
+	for i := range 100 {
+		for n := 2; n <= 4; n++ {
+			s.file(symtree.LogPath(fmt.Sprintf("r%d", i), n, "A"), 500)
+		}
+	}
+	return s
+}
+
+// fillReplica are the links of a member as marsd keeps them.
+func fillReplica(b *symtree.Batch, res, h string) {
+	v := ""
+	for n := 1; n <= 4; n++ {
+		v = symtree.VersionValue(n, "A", 500, v)
+		b.Set(symtree.VersionPath(res, n, h), v)
+	}
+	b.Set(symtree.DataPath(res, h), "/dev/disk")
+	b.Set(symtree.DevicePath(res, h), res)
+	b.Set(symtree.ActSizePath(res, h), "65536000")
+	b.Set(symtree.ReplayPath(res, h), "log-000000004-A,500,0")
+	b.Set(symtree.SyncStatusPath(res, h), "65536000")
+	b.Set(symtree.SyncPosPath(res, h), "log-000000001-A,500,0")
+	b.Set(symtree.SyncFromPath(res, h), "A")
+	b.Set(symtree.ConnectPath(res, h), "A")
+	for _, key := range []string{symtree.TodoAttach, symtree.TodoConnect, symtree.TodoSync, symtree.TodoAllowReplay} {
+		b.Set(symtree.TodoPath(res, h, key), "1")
+	}
+	for _, key := range []string{
+		symtree.ActualIsPrimary, symtree.ActualIsReplaying, symtree.ActualIsCopying, symtree.ActualIsSyncing, symtree.ActualOpenCount,
+		symtree.ActualReplayRate, symtree.ActualFileRate, symtree.ActualSyncRate, symtree.ActualReplayCode, actualWhy, actualSplit, "device-" + res,
+	} {
+		b.Set(symtree.ActualPath(res, h, key), "0")
+	}
+	b.Set(symtree.ActualPath(res, h, symtree.ActualIsAttached), "1")
+}
+
+// BenchmarkCommand is one command without a wait on a tree of 100 resources
+// and four hosts. It shall stay below 30 ms.
+func BenchmarkCommand(b *testing.B) {
+	s := newBig(b)
+	for _, line := range []string{"show r7", "status r7", "role all", "show-state all", "pause-sync-global r7", "log-delete-all all", "set-link x /mars/userspace/y"} {
+		b.Run(line, func(b *testing.B) {
+			for b.Loop() {
+				s.must(line)
+			}
+		})
+	}
+}
