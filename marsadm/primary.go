@@ -28,6 +28,10 @@ func checkPrimary(j *job) error {
 	j.primary = t.Primary(j.res)
 	if j.primary == j.host {
 		j.say("host '%s' is the designated primary of resource '%s' already", j.host, j.res)
+		if j.opt.force {
+			// So it is believed here; others may have heard otherwise.
+			j.warnForced()
+		}
 		return nil
 	}
 	if err := j.checkDisk(); err != nil {
@@ -172,13 +176,15 @@ func leavePrimary(j *job) error {
 }
 
 // becomePrimary waits until the old primary is secondary and all of its logs
-// are applied, then takes the role.
+// are applied, then takes the role. With force the link is always written:
+// this host may be designated by nobody's but its own knowledge, and must win
+// against what the others have heard (manual 1.4.3.1, step 2).
 func becomePrimary(j *job) error {
-	if j.primary == j.host {
+	if j.primary == j.host && !j.opt.force {
 		return nil
 	}
 	old := j.primary
-	if old == "" {
+	if old == "" && !j.opt.force {
 		if err := j.hearAll(); err != nil {
 			return err
 		}
@@ -212,9 +218,6 @@ func becomePrimary(j *job) error {
 // is designated, any of them may have been primary since it was heard last: who
 // takes the role on old knowledge would leave its logs behind.
 func (j *job) hearAll() error {
-	if j.opt.force {
-		return nil
-	}
 	since := j.tree.Newest()
 	j.sys.Trigger(3)
 	return j.await(func() (string, error) {

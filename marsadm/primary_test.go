@@ -33,7 +33,6 @@ func TestPrimaryPlanned(t *testing.T) {
 	}
 	before := s.dump()
 	s.must("primary r")
-	s.must("primary r --force")
 	if s.dump() != before {
 		t.Error("primary on the primary changes something")
 	}
@@ -182,6 +181,20 @@ func TestPrimaryForceWarns(t *testing.T) {
 	}
 	if s.mono != 0 {
 		t.Errorf("it has waited %v", s.mono)
+	}
+}
+
+// A host that is designated by its own knowledge only must win all the same
+// (manual 1.4.3.1, step 2).
+func TestPrimaryForceIsAlwaysWritten(t *testing.T) {
+	s := newPair(t, "A")
+	s.set("resource-r/syncstatus-A", "4096") // not even this keeps the primary from staying it
+	before, _ := s.tree().Stamp("resource-r/primary")
+	newest := s.tree().Newest()
+	s.must("primary r --force")
+	s.has("resource-r/primary", "A")
+	if stamp, _ := s.tree().Stamp("resource-r/primary"); stamp <= newest {
+		t.Errorf("stamp %d, was %d, expected it to be newer than all, %d", stamp, before, newest)
 	}
 }
 

@@ -241,17 +241,34 @@ func (j *job) awaitSource(host string) (s source, err error) {
 	return s, err
 }
 
+// awaitJoin waits until all that a replica starts from has arrived here: links
+// travel one by one.
+func (j *job) awaitJoin() (size int64, s source, err error) {
+	err = j.await(func() (missing string, err error) {
+		var ok bool
+		if size, ok = j.tree.Size(j.res); !ok {
+			return fmt.Sprintf("cannot read symlink '%s'", symtree.ToUser(symtree.SizePath(j.res))), nil
+		}
+		p, missing, err := j.joinTo()
+		if err != nil || missing != "" {
+			return missing, err
+		}
+		s, missing, err = j.findSource(p)
+		return missing, err
+	})
+	return size, s, err
+}
+
 // joinResource makes this host a member (manual 3.2.1).
 func joinResource(j *job) error {
-	t := j.tree
-	if t.IsMember(j.res, j.host) {
+	if j.tree.IsMember(j.res, j.host) {
 		return dieHint("if it shall start over: marsadm invalidate "+j.res, "resource '%s' has been already joined by host '%s'; refusing dangerous operation", j.res, j.host)
 	}
-	size, ok := t.Size(j.res)
-	if !ok {
-		return dieHint("wait until the resource has arrived here completely", "cannot read symlink '%s'", symtree.ToUser(symtree.SizePath(j.res)))
-	}
 	a, err := j.diskArguments()
+	if err != nil {
+		return err
+	}
+	size, s, err := j.awaitJoin()
 	if err != nil {
 		return err
 	}
@@ -262,13 +279,9 @@ func joinResource(j *job) error {
 		j.say("Your physical device has size %d, which is larger than the logical resource size %d.", a.size, size)
 		j.say("This does no harm, but you are wasting some space.")
 	}
-	p, err := j.joinTo()
-	if err != nil {
-		return err
-	}
-	s, err := j.awaitSource(p)
-	if err != nil {
-		return err
+	p := s.host
+	if p != j.tree.Primary(j.res) {
+		j.say("using '%s' as primary", p)
 	}
 	j.say("joining to existing resource '%s'", j.res)
 	j.memberDirs()
@@ -281,7 +294,7 @@ func joinResource(j *job) error {
 	j.set(symtree.SyncStatusPath(j.res, j.host), "0")
 	j.set(symtree.SyncFromPath(j.res, j.host), p)
 	j.set(symtree.ConnectPath(j.res, j.host), p)
-	if !t.Exists(symtree.ConnectPath(j.res, p)) {
+	if !j.tree.Exists(symtree.ConnectPath(j.res, p)) {
 		j.set(symtree.ConnectPath(j.res, p), j.host)
 	}
 	j.set(symtree.ReplayPath(j.res, j.host), s.at.String())
@@ -293,14 +306,23 @@ func joinResource(j *job) error {
 }
 
 // joinTo chooses the member to join to: the designated primary; if there is
-// none, the origin of the newest log that anybody replays.
-func (j *job) joinTo() (string, error) {
-	p := j.tree.Primary(j.res)
-	if p == j.host {
-		return "", die("implausible state: host '%s' is primary of resource '%s', but not a member", j.host, j.res)
-	}
-	if p != "" && j.tree.IsMember(j.res, p) {
-		return p, nil
+// none, the origin of the newest log that anybody replays. What is missing may
+// still arrive.
+func (j *job) joinTo() (p, missing string, err error) {
+	value, ok := j.tree.Value(symtree.PrimaryPath(j.res))
+	p = j.tree.Primary(j.res)
+	switch {
+	case p == j.host:
+		return "", "", dieHint("wait until the deletion orders of its last leave-resource are carried out everywhere; or marsadm secondary on a member",
+			"implausible state: host '%s' is primary of resource '%s', but not a member", j.host, j.res)
+	case !ok:
+		return "", fmt.Sprintf("symlink '%s' has not yet arrived", symtree.ToUser(symtree.PrimaryPath(j.res))), nil
+	case p != "" && j.tree.IsMember(j.res, p):
+		return p, "", nil
+	case p != "":
+		return "", fmt.Sprintf("resource '%s' has no primary to join to: symlink '%s' has not yet arrived", j.res, symtree.ToUser(symtree.DataPath(j.res, p))), nil
+	case value != symtree.None:
+		return "", "", die("symlink '%s' is damaged: it has the value '%s'", symtree.ToUser(symtree.PrimaryPath(j.res)), value)
 	}
 	var newest symtree.ReplayLink
 	for _, host := range j.tree.Members(j.res) {
@@ -311,9 +333,8 @@ func (j *job) joinTo() (string, error) {
 			}
 		}
 	}
-	if p == "" || !j.tree.IsMember(j.res, p) {
-		return "", dieHint("make one: marsadm primary "+j.res, "resource '%s' has no primary to join to", j.res)
+	if p == "" {
+		return "", fmt.Sprintf("resource '%s' has no primary to join to, and no member that has logs; marsadm primary %s on a member makes one", j.res, j.res), nil
 	}
-	j.say("using '%s' as primary", p)
-	return p, nil
+	return p, "", nil
 }

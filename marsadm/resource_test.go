@@ -155,11 +155,30 @@ func TestJoinRefusals(t *testing.T) {
 		"impossible": {func(s *fakeSys) { s.set("resource-r/primary", "B") }, "join-resource r /dev/disk", "implausible state"},
 		"nobody":     {func(s *fakeSys) { s.remove("resource-r/data-A") }, "join-resource r /dev/disk", "no primary to join to"},
 		"damaged":    {func(s *fakeSys) { s.set("resource-r/replay-A", "rubbish") }, "join-resource r /dev/disk", "is not parsable"},
+		"no name":    {func(s *fakeSys) { s.set("resource-r/primary", "a b") }, "join-resource r /dev/disk", "is damaged"},
+		"never":      {func(s *fakeSys) { s.set("resource-r/primary", "(none)"); s.remove("resource-r/data-A") }, "join-resource r /dev/disk", "no member that has logs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newJoin(t)
 			c.spoil(s)
 			s.refused(c.line, 1, c.text)
+		})
+	}
+}
+
+// Links travel one by one: what has not arrived yet is waited for.
+func TestJoinWaitsForTheRest(t *testing.T) {
+	for _, late := range []string{"size", "primary", "data-A", "replay-A", "version-000000001-A"} {
+		t.Run(late, func(t *testing.T) {
+			s := newJoin(t)
+			path := "resource-r/" + late
+			value := s.get(path)
+			s.remove(path)
+			s.refused("join-resource r /dev/disk", 1, timeoutText)
+			s.refused("join-resource r /dev/disk --timeout=0", 1, "DYING")
+			s.react = func() { s.set(path, value); s.react = nil }
+			s.must("join-resource r /dev/disk")
+			s.has("resource-r/data-B", "/dev/disk", "resource-r/syncfrom-B", "A")
 		})
 	}
 }
