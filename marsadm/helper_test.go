@@ -33,6 +33,7 @@ type fakeSys struct {
 	devices map[string]bool
 	ssh     func(host string, stdin []byte, command []string) ([]byte, error)
 	react   func()
+	macros  map[string]string
 	keys    *fakeKeys
 	in      []byte
 	out     bytes.Buffer
@@ -76,8 +77,10 @@ func (s *fakeSys) Disk(path string) (int64, error) {
 	}
 	return n, nil
 }
-func (s *fakeSys) Device(name string) bool  { return s.devices[name] }
-func (s *fakeSys) Address() (string, error) { return "192.0.2.7", nil }
+func (s *fakeSys) Device(name string) bool               { return s.devices[name] }
+func (s *fakeSys) Address() (string, error)              { return "192.0.2.7", nil }
+func (s *fakeSys) Templates() (map[string]string, error) { return s.macros, nil }
+func (s *fakeSys) ErrnoText(n int) string                { return fmt.Sprintf("error %d", n) }
 func (s *fakeSys) SSH(host string, stdin []byte, limit int, command ...string) ([]byte, error) {
 	if s.ssh == nil {
 		return nil, errors.New("connection refused")

@@ -18,6 +18,7 @@ func inspectCommands() []command {
 	const look = wantTree | inspects
 	list := []command{
 		{name: "status", usage: "[RES]", group: grpInspect, brief: "what a resource is doing, and why not", scope: anyResource, needs: look, run: showStatus},
+		viewCommand(),
 		{name: "show", usage: "[RES]", group: grpInspect, brief: "the links of this host", scope: anyResource, needs: look | ownFacts, run: showLinks},
 		{name: "cat", usage: "PATH...", group: grpInspect, brief: "a message file, with readable times", min: 1, max: -1, needs: wantDir | inspects | anyone | hereOnly, reads: readsNone, run: catFiles},
 		{name: "show-info", usage: "RES", group: grpInspect, brief: "the messages about a resource", scope: oneOrAll, needs: look, phases: one(showInfo)},

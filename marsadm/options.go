@@ -20,6 +20,7 @@ type options struct {
 	timeout  *time.Duration // nil: the command's default; negative: for ever
 	insecure bool           // create-cluster --insecure-network
 	ip       string
+	macro    string // text in place of view's first macro
 	help     bool
 	version  bool
 }
@@ -54,6 +55,7 @@ func optionTable() []optionDef {
 		{"verbose", "v", "", "tell more", flag(func(o *options) *bool { return &o.verbose })},
 		{"dry-run", "d", "", "show the link changes, change nothing, wait for nothing", flag(func(o *options) *bool { return &o.dryRun })},
 		{"ip", "", "ADDRESS", "own address, for create-cluster and join-cluster", func(o *options, _ *place.Place, v string) error { o.ip = v; return nil }},
+		{"macro", "", "TEXT", "for view: what to show", func(o *options, _ *place.Place, v string) error { o.macro = v; return nil }},
 		{"insecure-network", "", "", "for create-cluster: no encryption, no identities", flag(func(o *options) *bool { return &o.insecure })},
 		{"mars-dir", "", "DIR", "the symlink tree ($MARS_DIR)", dir(func(p *place.Place) *string { return &p.MarsDir })},
 		{"run-dir", "", "DIR", "marsd's run directory ($MARS_RUN_DIR)", dir(func(p *place.Place) *string { return &p.RunDir })},

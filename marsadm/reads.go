@@ -16,7 +16,7 @@ func (x *run) wants(dir string) bool {
 	resDir, sub, inside := strings.Cut(dir, "/")
 	switch {
 	case x.cmd.reads != nil:
-		return x.cmd.reads(x, resDir)
+		return x.cmd.reads(x, dir)
 	case x.word != "" && x.word != all && x.cmd.scope != newResource && resDir != symtree.ResourceDir(x.word):
 		return false
 	case inside && x.cmd.has(ownFacts):
@@ -26,7 +26,8 @@ func (x *run) wants(dir string) bool {
 }
 
 // readsNamed is for commands whose arguments are paths.
-func readsNamed(x *run, resDir string) bool {
+func readsNamed(x *run, dir string) bool {
+	resDir, _, _ := strings.Cut(dir, "/")
 	for _, arg := range x.args {
 		if rel, err := x.relative(arg); err == nil && (rel == resDir || strings.HasPrefix(rel, resDir+"/")) {
 			return true

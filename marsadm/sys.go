@@ -45,6 +45,11 @@ type Sys interface {
 	// Address is this host's own address, of the first interface that is not
 	// the loopback, for when nothing else says it.
 	Address() (string, error)
+	// Templates are the macros of the administrator: texts by the names of
+	// their files, without ".tpl" and without - and _.
+	Templates() (map[string]string, error)
+	// ErrnoText is what this system calls an error number.
+	ErrnoText(n int) string
 	// SSH runs a command on another host with stdin and returns at most limit
 	// bytes of its stdout; more is an error. The error tells what the command
 	// wrote to stderr.

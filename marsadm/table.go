@@ -48,8 +48,8 @@ type command struct {
 	scope    scope
 	min, max int // arguments behind the resource; max -1: any number
 	needs    need
-	timeout  time.Duration                    // 0: the default
-	reads    func(x *run, resDir string) bool // which resources are read; nil: see wants
+	timeout  time.Duration                 // 0: the default
+	reads    func(x *run, dir string) bool // which directories of resources are read; nil: see wants
 	run      func(x *run) error
 	phases   []phase
 }
@@ -83,7 +83,7 @@ func findCommand(name string) *command {
 			return &table[i]
 		}
 	}
-	return nil
+	return viewNamed(name)
 }
 
 // one makes the phases of a command that has just one.

@@ -4,6 +4,7 @@ package marsadm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ func waitCommands() []command {
 			run: func(x *run) error { return x.waitPeers(x.tree.Hosts()) }},
 		{name: "wait-connect", usage: "RES", group: grpWait, brief: "the same for the members of a resource", scope: oneOrAll, needs: onResource | hereOnly, timeout: 30 * time.Second,
 			phases: one(func(j *job) error { return j.waitPeers(j.tree.Members(j.res)) })},
-		{name: "wait-resource", usage: "RES [{is-,}{attach,connect,fetch,replay,sync,primary,device}{-on,-off,}]", group: grpWait, brief: "until a condition holds here",
+		{name: "wait-resource", usage: "RES [{is-,}{attach,connect,fetch,replay,sync,primary,secondary,device}{-on,-off,}]", group: grpWait, brief: "until a condition holds here",
 			scope: oneOrAll, max: 1, needs: onResource, timeout: 60 * time.Second, phases: one(waitResource)},
 		{name: "wait-umount", usage: "RES", group: grpWait, brief: "until the device is closed on all members", scope: oneOrAll, needs: onResource, phases: one(waitUmount)},
 	}
@@ -86,31 +87,53 @@ func waitResource(j *job) error {
 	if len(j.args) == 0 {
 		return j.waitPeers(j.tree.Members(j.res))
 	}
-	word, want := strings.CutSuffix(j.args[0], "-off")
-	want = !want
-	if want {
-		word = strings.TrimSuffix(word, "-on")
+	d, want, is, err := parseCondition(j.args[0])
+	if err != nil {
+		return err
 	}
-	word, is := strings.CutPrefix(word, "is-")
-	if !is {
-		word, is = strings.CutPrefix(word, "has-")
-	}
-	for _, d := range waitDefs() {
-		for _, w := range d.words {
-			if w == word {
-				return j.await(func() (string, error) {
-					if have := j.reached(d, is); have != want {
-						return fmt.Sprintf("resource '%s' on '%s': waiting for %s%s", j.res, j.host, j.args[0], j.because()), nil
-					}
-					return "", nil
-				})
-			}
+	return j.await(func() (string, error) {
+		if j.reached(d, is) != want {
+			return fmt.Sprintf("resource '%s' on '%s': waiting for %s%s", j.res, j.host, j.args[0], j.because()), nil
+		}
+		return "", nil
+	})
+}
+
+// parseCondition reads [is-|has-|todo-]WORD[-on|-off|-1|-0].
+func parseCondition(text string) (d waitDef, want, is bool, err error) {
+	word, want := text, true
+	for _, end := range []struct {
+		suffix string
+		want   bool
+	}{{"-off", false}, {"-0", false}, {"-on", true}, {"-1", true}} {
+		if rest, ok := strings.CutSuffix(word, end.suffix); ok {
+			word, want = rest, end.want
+			break
 		}
 	}
-	if is {
-		return usage("actual indicator '%s' does not exist", word)
+	todo := false
+	for _, prefix := range []string{"is-", "has-", "todo-"} {
+		if rest, ok := strings.CutPrefix(word, prefix); ok {
+			word, is, todo = rest, prefix != "todo-", prefix == "todo-"
+			break
+		}
 	}
-	return usage("button '%s' does not exist", word)
+	if word == "secondary" {
+		word, want = "primary", !want
+	}
+	for _, d := range waitDefs() {
+		if slices.Contains(d.words, word) {
+			return d, want, is, nil
+		}
+	}
+	const known = "known are attach, connect (fetch), replay, sync, primary, secondary, device; is-WORD for what is reached, WORD for what was asked for, -on or -off behind"
+	switch {
+	case is:
+		return d, false, false, usage("actual indicator '%s' does not exist: %s", word, known)
+	case todo:
+		return d, false, false, usage("todo switch '%s' does not exist: %s", word, known)
+	}
+	return d, false, false, usage("button '%s' does not exist: %s", word, known)
 }
 
 func (j *job) reached(d waitDef, is bool) bool {

@@ -32,6 +32,8 @@ type system struct {
 	start time.Time
 	stop  chan os.Signal
 	fs    env.FS
+	// macros are the administrator's, once read.
+	macros map[string]string
 }
 
 var _ marsadm.Sys = (*system)(nil)
@@ -157,6 +159,60 @@ func (s *system) Address() (string, error) {
 	}
 	return "", errors.New("no interface has one")
 }
+
+// maxMacros bounds what is read of the administrator's macros, bytes a file.
+const maxMacros = 64 << 10
+
+// Templates reads the files NAME.tpl in the directories of $MARS_PATH, of which
+// the first one wins; without it in /etc/marsadm. The original looks into the
+// working directory, too: not so here, where root may be anywhere.
+func (s *system) Templates() (map[string]string, error) {
+	if s.macros != nil {
+		return s.macros, nil
+	}
+	list := map[string]string{}
+	dirs := os.Getenv("MARS_PATH")
+	if dirs == "" {
+		dirs = "/etc/marsadm"
+	}
+	for _, dir := range filepath.SplitList(dirs) {
+		files, err := filepath.Glob(filepath.Join(dir, "*.tpl"))
+		if err != nil || !filepath.IsAbs(dir) {
+			return nil, fmt.Errorf("$MARS_PATH must be absolute directories, separated by ':'; found '%s'", dir)
+		}
+		for _, file := range files {
+			name := strings.NewReplacer("-", "", "_", "").Replace(strings.TrimSuffix(filepath.Base(file), ".tpl"))
+			if _, had := list[name]; had {
+				continue
+			}
+			text, err := readMacro(file)
+			if err != nil {
+				return nil, err
+			}
+			list[name] = text
+		}
+	}
+	s.macros = list
+	return list, nil
+}
+
+func readMacro(file string) (string, error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is no regular file", file)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxMacros+1))
+	if err == nil && len(text) > maxMacros {
+		err = fmt.Errorf("%s has more than %d bytes", file, maxMacros)
+	}
+	return string(text), err
+}
+
+func (s *system) ErrnoText(n int) string { return unix.Errno(n).Error() }
 
 // sshGrace is how long ssh's children may keep its pipes when it has ended.
 const sshGrace = 5 * time.Second

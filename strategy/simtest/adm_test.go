@@ -43,6 +43,9 @@ func (s *admSys) Device(name string) bool     { return s.h.Device(name) != nil }
 func (s *admSys) Address() (string, error)    { return s.h.Addr(), nil }
 func (s *admSys) Keys() marsadm.Keys          { return nil }
 
+func (s *admSys) Templates() (map[string]string, error) { return nil, nil }
+func (s *admSys) ErrnoText(n int) string                { return "" }
+
 func (s *admSys) Trigger(n int) {
 	if s.h.Up() {
 		st := s.h.Daemon
