@@ -40,7 +40,7 @@ func createCluster(x *run) error {
 	if err != nil {
 		return err
 	}
-	if !x.opt.insecure {
+	if !x.opt.insecure && !x.opt.dryRun {
 		if err := x.sys.Keys().Mint(uuid, x.host); err != nil {
 			return fmt.Errorf("cannot make the keys of the new cluster: %w", err)
 		}
@@ -56,7 +56,9 @@ func createCluster(x *run) error {
 	if err := x.commit([]symtree.Change{symtree.Set(symtree.UUIDPath(), uuid, 0)}, nil); err != nil {
 		return err
 	}
-	x.say("New cluster UUID is '%s'", uuid)
+	if !x.opt.dryRun {
+		x.say("New cluster UUID is '%s'", uuid)
+	}
 	return nil
 }
 

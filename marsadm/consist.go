@@ -38,6 +38,10 @@ func (j *job) elsewhere() (bool, error) {
 	}
 	j.dead = true // nothing is left to do here
 	words := append([]string{"marsadm", j.cmd.name, j.res}, j.args...)
+	if j.opt.dryRun {
+		j.say("would run '%s' on host '%s'", strings.Join(words, " "), j.host)
+		return true, nil
+	}
 	j.say("running it on host '%s'", j.host)
 	out, err := j.sys.SSH(j.host, nil, maxRequest, words...)
 	if err != nil {

@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
 func toolCommands() []command {
 	return []command{
-		{name: "help", usage: "[COMMAND]", group: grpTool, brief: "show this text", max: 1, needs: anyone | inspects, run: func(x *run) error {
+		{name: "help", usage: "[COMMAND|macros]", group: grpTool, brief: "show this text, or what is to be known of one command, or the macros of view", max: 1, needs: anyone | inspects, run: func(x *run) error {
+			if len(x.args) > 0 && x.args[0] == "macros" {
+				showMacros(x)
+				return nil
+			}
 			if len(x.args) > 0 {
 				return showHelpOf(x.sys.Stdout(), x.args[0])
 			}
@@ -55,16 +60,20 @@ func showHelp(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %-24s %s\n", name, o.brief)
 	}
-	group := ""
-	for _, c := range commandTable() {
-		if c.has(hidden) {
-			continue
+	table := commandTable()
+	var groups []string
+	for _, c := range table {
+		if !c.has(hidden) && !slices.Contains(groups, c.group) {
+			groups = append(groups, c.group)
 		}
-		if c.group != group {
-			group = c.group
-			fmt.Fprintf(w, "\n%s:\n", group)
+	}
+	for _, group := range groups {
+		fmt.Fprintf(w, "\n%s:\n", group)
+		for _, c := range table {
+			if c.group == group && !c.has(hidden) {
+				fmt.Fprintf(w, "  %-24s %s\n", c.name, c.brief)
+			}
 		}
-		fmt.Fprintf(w, "  %-24s %s\n", c.name, c.brief)
 	}
 }
 
@@ -77,6 +86,6 @@ func showHelpOf(w io.Writer, name string) error {
 	if c.timeout != 0 {
 		wait = c.timeout
 	}
-	fmt.Fprintf(w, "marsadm %s %s\n  %s\n  Waits no longer than %v unless --timeout says otherwise.\n", c.name, c.usage, c.brief, wait)
+	fmt.Fprintf(w, "usage: marsadm %s %s\n  %s\n  Waits no longer than %v unless --timeout says otherwise.\n", c.name, c.usage, c.brief, wait)
 	return nil
 }

@@ -35,6 +35,14 @@ func inspectCommands() []command {
 	} {
 		list = append(list, command{name: c.name, usage: "RES", group: grpInspect, brief: c.brief, scope: oneOrAll, needs: look | wantExisting | wantMember, phases: one(c.fn)})
 	}
+	// Their names in earlier releases (manual 3.3.6).
+	for _, c := range []struct {
+		name, brief string
+		needs       need
+		fn          func(*job) error
+	}{{"mars-state", "deprecated: see show-state", look | wantExisting | wantMember, showState}, {"mars-info", "deprecated: see show-info", look, showInfo}} {
+		list = append(list, command{name: c.name, usage: "RES", group: grpInspect, brief: c.brief, scope: oneOrAll, needs: c.needs | hidden, phases: one(c.fn)})
+	}
 	return list
 }
 

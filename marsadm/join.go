@@ -27,6 +27,10 @@ func joinCluster(x *run) error {
 	if err != nil {
 		return err
 	}
+	if x.opt.dryRun {
+		x.say("would ask host '%s' over ssh for membership as '%s' with address '%s', and take over its tree", peer, x.host, ip)
+		return nil
+	}
 	csr, err := x.sys.Keys().Request(x.host)
 	if err != nil {
 		return fmt.Errorf("cannot ask for a certificate: %w", err)
@@ -97,6 +101,9 @@ func enrol(x *run) error {
 	}
 	if err := x.mayEnrol(r); err != nil {
 		return err
+	}
+	if x.opt.dryRun {
+		return usage("enrol can not be combined with --dry-run")
 	}
 	a := joinAnswer{Mars: transferVersion, UUID: x.tree.UUID(), Insecure: x.tree.Bool(symtree.DefaultsPath(keyInsecure))}
 	if !a.Insecure {

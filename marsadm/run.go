@@ -40,6 +40,8 @@ type run struct {
 	forever  bool
 	never    bool
 	failed   int
+	cleaned  bool // cron has cleaned up
+	paused   bool // and has waited
 }
 
 // dying is why a command is refused or fails, with what to do about it.
@@ -169,6 +171,9 @@ func (x *run) arguments(words []string) error {
 		if len(words) > 0 {
 			x.word, words = words[0], words[1:]
 		}
+	}
+	if c.scope == anyResource && c.phases != nil && x.word == "" {
+		x.word = all
 	}
 	if len(words) < c.min {
 		return usage("argument is missing: marsadm %s %s", c.name, c.usage)

@@ -72,7 +72,7 @@ const (
 
 // commandTable lists all commands.
 func commandTable() []command {
-	return slices.Concat(clusterCommands(), resourceCommands(), switchCommands(), logCommands(), consistencyCommands(),
+	return slices.Concat(clusterCommands(), resourceCommands(), switchCommands(), logCommands(), housekeepingCommands(), consistencyCommands(),
 		waitCommands(), inspectCommands(), linkCommands(), drbdCommands(), toolCommands())
 }
 

@@ -66,7 +66,7 @@ func (x *run) view(name string) error {
 		x.warn("no marsd is running on this host")
 	}
 	v := &view{x: x, texts: map[string]*macro.Text{}, known: map[string]*viewFacts{}}
-	v.prims = v.primitives()
+	v.prims = v.primitives().list
 	var err error
 	if v.own, err = x.sys.Templates(); err != nil {
 		return err
@@ -283,35 +283,4 @@ func (v *view) facts(res, host string) *viewFacts {
 
 func (v *view) myResources() []string {
 	return slices.DeleteFunc(v.x.tree.Resources(), func(res string) bool { return !v.x.tree.IsMember(res, v.x.host) })
-}
-
-// macroText is a built-in macro that is a text. The names are plain.
-func macroText(name string) string {
-	switch name {
-	case "default":
-		return `%if{%{res}}{%default-resource{}}{%default-global{}}`
-	case "defaultresource":
-		return `%device-info{}  %{res} [%count-resource-peers{}/%count-cluster-peers{}] %diskstate{} %replstate{} %flags{} %role{} %primarynode{} %commstate{}\n%syncinfo{}%replinfo{}%resource-errors{}`
-	case "defaultglobal":
-		return `%comminfo{}`
-	case "deviceinfo":
-		return `%if{%is-primary{}}{  LocalDevice /dev/mars/%get-device{} [%if{%device-opened{}}{Opened}{Closed}]\n}{}`
-	case "devicestats":
-		return `%if{%device-present{}}{%device-opened{} opens\n}{}`
-	case "syncinfo":
-		return `%sync-line{}`
-	case "1and1", "default1and1":
-		return `%default{}`
-	case "diskstate1and1":
-		return `%diskstate{}`
-	case "replstate1and1":
-		return `%replstate{}`
-	case "flags1and1":
-		return `%flags{}`
-	case "role1and1", "todorole1and1":
-		return `%role{}`
-	case "primarynode1and1":
-		return `%primarynode{}`
-	}
-	return ""
 }

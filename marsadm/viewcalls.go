@@ -66,6 +66,11 @@ func (p *primTable) calls() {
 		}
 		return "", err
 	})
+	p.effects()
+}
+
+// effects are the functions that take time or look elsewhere than into the tree.
+func (p *primTable) effects() {
 	p.add("sleep", func(a *macro.Args) (string, error) {
 		s, err := a.Get(0)
 		if err != nil {
@@ -220,6 +225,22 @@ func (p *primTable) messages() {
 		v, _ := x.tree.Value(symtree.ActualPath(res, p.v.m.Get("host"), "msg-"+word))
 		return v
 	})
+	p.statusFile()
+	p.host("resource-errors", func(res, host string, f *viewFacts) string {
+		out := ""
+		for _, line := range get(res, "err-", false) {
+			out += "     " + readableTimes(line) + "\n"
+		}
+		if f.split != nil || f.said != "" {
+			out += "     SPLIT BRAIN\n"
+		}
+		return out
+	})
+}
+
+// statusFile are the messages in the file of the resource.
+func (p *primTable) statusFile() {
+	x := p.v.x
 	status := func(res string) []string {
 		fs, err := x.sys.FS()
 		if err != nil || symtree.CheckResource(res) != nil {
@@ -242,14 +263,4 @@ func (p *primTable) messages() {
 		p.word("get-resource-"+class, func(res, _ string) string { return strings.Join(read(res), "\n") })
 		p.word("get-resource-"+class+"-count", func(res, _ string) string { return fmt.Sprint(len(read(res))) })
 	}
-	p.host("resource-errors", func(res, host string, f *viewFacts) string {
-		out := ""
-		for _, line := range get(res, "err-", false) {
-			out += "     " + readableTimes(line) + "\n"
-		}
-		if f.split != nil || f.said != "" {
-			out += "     SPLIT BRAIN\n"
-		}
-		return out
-	})
 }

@@ -5,7 +5,9 @@ package marsadm
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"mars/infra/symtree"
@@ -14,11 +16,15 @@ import (
 
 // primTable collects primitives by their plain names.
 type primTable struct {
-	v    *view
-	list map[string]macro.Func
+	v     *view
+	list  map[string]macro.Func
+	names []string // as people write them
 }
 
-func (p *primTable) add(name string, fn macro.Func) { p.list[plainMacro(name)] = fn }
+func (p *primTable) add(name string, fn macro.Func) {
+	p.list[plainMacro(name)] = fn
+	p.names = append(p.names, name)
+}
 
 // host is a primitive about one member: the host is an argument, or %{host}.
 func (p *primTable) host(name string, fn func(res, host string, f *viewFacts) string) {
@@ -57,17 +63,18 @@ func (p *primTable) set(name string, fn func(res string) []string) {
 }
 
 // primitives are all functions that tell of the tree.
-func (v *view) primitives() map[string]macro.Func {
-	p := &primTable{v, map[string]macro.Func{}}
+func (v *view) primitives() *primTable {
+	p := &primTable{v: v, list: map[string]macro.Func{}}
 	p.members()
 	p.states()
 	p.amounts()
 	p.disks()
 	p.links()
+	p.fixed()
 	p.waits()
 	p.messages()
 	p.calls()
-	return p.list
+	return p
 }
 
 func (p *primTable) members() {
@@ -341,6 +348,29 @@ func (p *primTable) links() {
 		}
 		return b.String(), nil
 	})
+}
+
+// fixed are what the original can choose and we can not, and what is not known
+// here, which is empty.
+func (p *primTable) fixed() {
+	words := fixedWords()
+	for _, name := range slices.Sorted(maps.Keys(words)) {
+		value := words[name]
+		p.add(name, func(*macro.Args) (string, error) { return value, nil })
+	}
+}
+
+func fixedWords() map[string]string {
+	const crc32c = "CHKSUM_CRC32C"
+	return map[string]string{
+		"potential-features": "0x00040000", "implemented-features": "0x00040000", "usable-features": "0x00040000",
+		"implemented-compressions": "", "usable-compressions": "", "implemented-digests": crc32c, "usable-digests": crc32c,
+		"enabled-log-compressions": "", "enabled-net-compressions": "", "disabled-log-digests": "", "disabled-net-digests": "",
+		"used-log-compression": "", "used-net-compression": "", "used-log-digest": crc32c, "used-net-digest": "",
+		"known-device-mounted": "", "known-device-mountpoint": "", "known-device-fstype": "", "known-device-mountflags": "",
+		"device-completion-stamp": "", "device-completion-age": "", "systemd-unit": "",
+		"device-rate": "0", "device-ops-rate": "0", "device-amount-rate": "0", "device-remain": "",
+	}
 }
 
 // stampText is seconds since the epoch with nanoseconds.

@@ -7,6 +7,13 @@ import (
 	"strings"
 )
 
+// Names lists the functions of the language itself.
+func Names() []string {
+	return strings.Fields("+ - * / % & | ^ << >> min max < > <= >= == != lt gt le ge eq ne && and || or ! not ~ match =~ " +
+		"toupper tolower length subst sprintf human-numbers human-seconds progress let append set dump-vars " +
+		"if unless elsif elsunless while until for foreach protect eval eval-down tmp callstack abort return stop-eval next last die")
+}
+
 // builtin finds a function of the language itself; nil if there is none.
 func builtin(name string) Func {
 	switch name {

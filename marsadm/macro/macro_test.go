@@ -108,6 +108,14 @@ func testFuncs(name string) Func {
 	return nil
 }
 
+func TestNames(t *testing.T) {
+	for _, name := range Names() {
+		if builtin(plainName(name)) == nil {
+			t.Errorf("%s is listed, but not there", name)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for source, want := range map[string]string{
 		"%":                        "expected a call",
