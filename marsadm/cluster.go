@@ -40,12 +40,14 @@ func createCluster(x *run) error {
 	if err != nil {
 		return err
 	}
+	changes := memberChanges(x.host, ip)
 	if !x.opt.insecure && !x.opt.dryRun {
-		if err := x.sys.Keys().Mint(uuid, x.host); err != nil {
+		print, err := x.sys.Keys().Mint(uuid, x.host)
+		if err != nil {
 			return fmt.Errorf("cannot make the keys of the new cluster: %w", err)
 		}
+		changes = append(changes, symtree.Set(symtree.CertPath(x.host), print, 0))
 	}
-	changes := memberChanges(x.host, ip)
 	if x.opt.insecure {
 		x.warn("INSECURE NETWORK: anybody who reaches the ports of this cluster can read and spoil its data")
 		changes = append(changes, symtree.Set(symtree.DefaultsPath(keyInsecure), "1", 0))

@@ -19,7 +19,7 @@ func TestCreateCluster(t *testing.T) {
 	if !wire.ValidUUID(uuid) || s.keys.have != uuid+"/A" {
 		t.Errorf("uuid %q, keys %q", uuid, s.keys.have)
 	}
-	s.has("ips/ip-A", "192.0.2.1", "todo-global/deleted-A", "1", "defaults/insecure-network", "")
+	s.has("ips/ip-A", "192.0.2.1", "todo-global/deleted-A", "1", "defaults/insecure-network", "", "pki/cert-A", print("A"))
 	for _, dir := range []string{"userspace", "defaults", "defaults-A"} {
 		if !s.tree().Exists(dir) {
 			t.Errorf("no directory %s", dir)
@@ -32,7 +32,7 @@ func TestCreateClusterInsecure(t *testing.T) {
 	s := newSys(t, "A")
 	s.place.IP = ""
 	s.must("create-cluster --insecure-network")
-	s.has("defaults/insecure-network", "1", "ips/ip-A", "192.0.2.7")
+	s.has("defaults/insecure-network", "1", "ips/ip-A", "192.0.2.7", "pki/cert-A", "")
 	if s.keys.have != "" {
 		t.Errorf("there are keys: %s", s.keys.have)
 	}
@@ -127,7 +127,7 @@ func TestJoinCluster(t *testing.T) {
 	over(b, a)
 	b.must("join-cluster A")
 	uuid := a.get("uuid")
-	a.has("ips/ip-B", "192.0.2.2")
+	a.has("ips/ip-B", "192.0.2.2", "pki/cert-B", print("B"))
 	b.has("uuid", uuid, "ips/ip-A", "192.0.2.1", "ips/ip-B", "192.0.2.2", "userspace/key-A", "hello", "todo-global/deleted-B", "1")
 	if b.keys.have != uuid+"/B" {
 		t.Errorf("keys %q", b.keys.have)
@@ -214,19 +214,22 @@ func TestEnrolRefuses(t *testing.T) {
 func TestJoinWithRealKeys(t *testing.T) {
 	dir := t.TempDir()
 	a, b := NewKeys(filepath.Join(dir, "a")), NewKeys(filepath.Join(dir, "b"))
-	if err := a.Mint(testUUID, "A"); err != nil {
+	if _, err := a.Mint(testUUID, "A"); err != nil {
 		t.Fatal(err)
 	}
 	req, err := b.Request("B")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Admit(req, "C"); err == nil {
+	if _, _, err := a.Admit(req, "C"); err == nil {
 		t.Error("a request of B is signed for C")
 	}
-	answer, err := a.Admit(req, "B")
+	answer, first, err := a.Admit(req, "B")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, second, err := a.Admit(req, "B"); err != nil || first == second || len(first) != 64 {
+		t.Errorf("fingerprints %q and %q, %v", first, second, err)
 	}
 	if cluster, err := b.Install("B", answer); err != nil || cluster != testUUID {
 		t.Fatalf("cluster %q, %v", cluster, err)

@@ -92,17 +92,23 @@ func (s *fakeSys) Keys() Keys { return s.keys }
 // fakeKeys are keys that are only words.
 type fakeKeys struct{ have string }
 
-func (k *fakeKeys) Mint(cluster, host string) error { k.have = cluster + "/" + host; return nil }
+func (k *fakeKeys) Mint(cluster, host string) (string, error) {
+	k.have = cluster + "/" + host
+	return print(host), nil
+}
 func (k *fakeKeys) Request(host string) ([]byte, error) {
 	return []byte("please " + host), nil
 }
-func (k *fakeKeys) Admit(request []byte, host string) ([]byte, error) {
+func (k *fakeKeys) Admit(request []byte, host string) ([]byte, string, error) {
 	if string(request) != "please "+host {
-		return nil, errors.New("bad request")
+		return nil, "", errors.New("bad request")
 	}
 	cluster, _, _ := strings.Cut(k.have, "/")
-	return []byte(cluster + "/" + host), nil
+	return []byte(cluster + "/" + host), print(host), nil
 }
+
+// print is the fingerprint of a host's certificate.
+func print(host string) string { return fmt.Sprintf("%064x", host) }
 func (k *fakeKeys) Install(host string, answer []byte) (string, error) {
 	k.have = string(answer)
 	cluster, _, _ := strings.Cut(k.have, "/")

@@ -106,14 +106,17 @@ func enrol(x *run) error {
 		return usage("enrol can not be combined with --dry-run")
 	}
 	a := joinAnswer{Mars: transferVersion, UUID: x.tree.UUID(), Insecure: x.tree.Bool(symtree.DefaultsPath(keyInsecure))}
+	changes := []symtree.Change{symtree.Set(symtree.IPPath(r.Host), r.IP, 0)}
 	if !a.Insecure {
-		keys, err := x.sys.Keys().Admit([]byte(r.Request), r.Host)
+		keys, print, err := x.sys.Keys().Admit([]byte(r.Request), r.Host)
 		if err != nil {
 			return fmt.Errorf("cannot sign the certificate of host '%s': %w", r.Host, err)
 		}
 		a.Keys = string(keys)
+		// From now on no other certificate is this host's, like one of its past.
+		changes = append(changes, symtree.Set(symtree.CertPath(r.Host), print, 0))
 	}
-	if err := x.commit([]symtree.Change{symtree.Set(symtree.IPPath(r.Host), r.IP, 0)}, nil); err != nil {
+	if err := x.commit(changes, nil); err != nil {
 		return err
 	}
 	for _, l := range x.tree.Links() {

@@ -59,13 +59,14 @@ type Sys interface {
 
 // Keys are the keys of this host and its cluster; see package pki.
 type Keys interface {
-	// Mint makes those of a new cluster and its first host.
-	Mint(cluster, host string) error
+	// Mint makes those of a new cluster and its first host. The fingerprint is
+	// that of the host's certificate, by which it can be revoked.
+	Mint(cluster, host string) (fingerprint string, err error)
 	// Request makes a key for a host that wants to join, and asks for its
 	// certificate.
 	Request(host string) ([]byte, error)
 	// Admit answers a request, on a member of the cluster.
-	Admit(request []byte, host string) ([]byte, error)
+	Admit(request []byte, host string) (answer []byte, fingerprint string, err error)
 	// Install puts the answer in place and returns the cluster it is for.
 	Install(host string, answer []byte) (cluster string, err error)
 }

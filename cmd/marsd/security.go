@@ -20,6 +20,7 @@ const insecureKey = "insecure-network"
 // treeReader is what the network asks of the symlink tree.
 type treeReader interface {
 	Lstat(name string) (env.FileInfo, error)
+	Readlink(name string) (string, error)
 }
 
 // security is osenv.Security: who this host is and whom it lets in. It is safe
@@ -32,7 +33,10 @@ type security struct {
 
 // newSecurity loads the keys, unless the tree says that there are none.
 func newSecurity(marsDir, pkiDir string, self env.PeerID, tree treeReader) (*security, error) {
-	s := &security{self: self, rules: pki.Rules{Allowed: func(host string) error { return allowed(tree, host) }}}
+	s := &security{self: self, rules: pki.Rules{
+		Allowed: func(host string) error { return allowed(tree, host) },
+		Denied:  func(host, fingerprint string) bool { return denied(tree, host, fingerprint) },
+	}}
 	if v, err := os.Readlink(filepath.Join(marsDir, symtree.DefaultsPath(insecureKey))); err == nil && v == "1" {
 		return s, nil
 	}
@@ -66,6 +70,14 @@ func allowed(tree treeReader, host string) error {
 		return nil
 	}
 	return err // better nobody than somebody who was shut out
+}
+
+// denied tells whether a certificate is not the one that the host has got when
+// it joined: that of an earlier membership, or of a thief. A cluster made
+// before there were such links goes by the name alone.
+func denied(tree treeReader, host, fingerprint string) bool {
+	value, err := tree.Readlink(symtree.CertPath(host))
+	return !errors.Is(err, env.ErrNotExist) && (err != nil || value != fingerprint)
 }
 
 // insecure tells whether connections are plain TCP.

@@ -127,7 +127,7 @@ func TestOwnAddress(t *testing.T) {
 }
 
 func TestSecurity(t *testing.T) {
-	dir := makeTree(t, map[string]string{"uuid": testUUID, "ips/ip-a": "127.0.0.1", "ips/ip-b": "127.0.0.2", "ips/ip-c": "127.0.0.3", "pki/revoked-c": "1"})
+	dir := makeTree(t, map[string]string{"uuid": testUUID, "ips/ip-a": "127.0.0.1", "ips/ip-b": "127.0.0.2", "ips/ip-c": "127.0.0.3", "pki/revoked-c": "1", "pki/cert-b": "5e"})
 	tree, err := osenv.NewFS(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -154,6 +154,14 @@ func TestSecurity(t *testing.T) {
 	if s.insecure() || s.Server() == nil || s.Client("b") == nil || s.Self() != self {
 		t.Errorf("with keys: %+v", s)
 	}
+	for _, c := range []struct {
+		host, print string
+		denied      bool
+	}{{"b", "5e", false}, {"b", "5f", true}, {"b", "", true}, {"a", "5e", false}} { // of a nothing is noted
+		if got := s.rules.Denied(c.host, c.print); got != c.denied {
+			t.Errorf("certificate %s of %s denied: %v", c.print, c.host, got)
+		}
+	}
 	for host, words := range map[string][]string{"b": nil, "c": {"revoked"}, "d": {"not a member", "/mars/ips/ip-d"}} {
 		wantError(t, s.rules.Allowed(host), words...)
 	}
@@ -177,9 +185,13 @@ func (f failingTree) Lstat(name string) (env.FileInfo, error) {
 	}
 	return env.FileInfo{Kind: env.KindLink}, nil
 }
+func (f failingTree) Readlink(string) (string, error) { return "", errors.New("bad sector") }
 
 func TestDoubtKeepsOut(t *testing.T) {
 	wantError(t, allowed(failingTree{}, "b"), "bad sector")
+	if !denied(failingTree{}, "b", "5e") {
+		t.Error("a certificate of which nothing is known is let in")
+	}
 }
 
 // parse runs the flags of marsd run and returns the options.

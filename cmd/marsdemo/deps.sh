@@ -10,6 +10,9 @@ want debugfs e2fsprogs
 want losetup mount
 want mount mount
 want git git
+want ip iproute2
+want ssh openssh-client
+want sshd openssh-server
 if [ -n "$need" ]; then
 	need=$(printf '%s\n' $need | sort -u | tr '\n' ' ')
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -17,8 +20,19 @@ if [ -n "$need" ]; then
 		exit 1
 	fi
 	echo "deps: installing $need"
+	# The tests start daemons of their own, in namespaces: the system's sshd
+	# shall neither run now nor after the next boot because of us.
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e "$policy" ]; then
+		trap 'rm -f "$policy"' EXIT
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod +x "$policy"
+	fi
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $need >/dev/null
+	case $need in
+	*openssh-server*) ! command -v systemctl >/dev/null 2>&1 || systemctl disable ssh.service ssh.socket >/dev/null 2>&1 || true ;;
+	esac
 fi
 if [ ! -e /dev/fuse ]; then
 	modprobe fuse 2>/dev/null || mknod /dev/fuse c 10 229 2>/dev/null || true

@@ -53,8 +53,8 @@
 //	actual-HOST/                    D                                 directory
 //	actual-HOST/KEY                 H       any                       facts about HOST, messages
 //	pki/                            A                                 directory (*)
-//	pki/cert-HOST                   H       text                      certificate of HOST (*)
-//	pki/revoked-HOST                A       text                      certificates of HOST that are refused (*)
+//	pki/cert-HOST                   H       fingerprint               the one certificate of HOST, noted by who admits it (*)
+//	pki/revoked-HOST                A       text                      certificates of HOST are refused (*)
 //	resource-RES/                   A                                 directory
 //	resource-RES/size               A       bytes                     logical size
 //	resource-RES/primary            A       host or (none)            designated primary

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type node struct {
 	ip   string
 	dir  string // holds mars/, run/, dev/, pki/, disk images and marsd.log
 	disk string // loop device
+	ns   string // network namespace; empty: the machine's
+	ssh  string // in place of the cluster's stand-in
 	cmd  *exec.Cmd
 	done chan error
 }
@@ -48,7 +51,22 @@ func (n *node) env() []string {
 	return append(os.Environ(),
 		"MARS_DIR="+n.path("mars"), "MARS_RUN_DIR="+n.path("run"), "MARS_DEV_DIR="+n.path("dev"), "MARS_PKI_DIR="+n.path("pki"),
 		"MARS_HOST="+n.name, "MARS_IP="+n.ip, "MARS_PORT="+strconv.Itoa(n.c.port), "MARS_SET="+set,
-		"MARS_SSH="+filepath.Join(n.c.dir, "ssh"), "MARS_DEVICE=auto", "NOTIFY_SOCKET=")
+		"MARS_SSH="+cmp.Or(n.ssh, filepath.Join(n.c.dir, "ssh")), "MARS_DEVICE=auto", "NOTIFY_SOCKET=")
+}
+
+// command prepares one of the binaries, or any other program, to be run as this
+// node.
+func (n *node) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	words := append([]string{name}, args...)
+	if !strings.Contains(name, "/") {
+		words[0] = filepath.Join(binDir, name)
+	}
+	if n.ns != "" {
+		words = append([]string{"ip", "netns", "exec", n.ns}, words...)
+	}
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Env = n.env()
+	return cmd
 }
 
 const readyLine = "marsd: ready ("
@@ -61,8 +79,7 @@ func (n *node) start() {
 		n.t.Fatal(err)
 	}
 	defer log.Close()
-	n.cmd = exec.Command(filepath.Join(binDir, "marsd"), "run")
-	n.cmd.Env = n.env()
+	n.cmd = n.command(context.Background(), "marsd", "run")
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := n.cmd.Start(); err != nil {
@@ -193,8 +210,7 @@ type result struct {
 func (n *node) adm(args ...string) result {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(binDir, "marsadm"), args...)
-	cmd.Env = n.env()
+	cmd := n.command(ctx, "marsadm", args...)
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	err := cmd.Run()

@@ -118,6 +118,16 @@ func Fingerprint(cert *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// FingerprintPEM is Fingerprint of a certificate in PEM. The error wraps
+// ErrFormat.
+func FingerprintPEM(text []byte) (string, error) {
+	cert, err := decodeCert(text)
+	if err != nil {
+		return "", err
+	}
+	return Fingerprint(cert), nil
+}
+
 // template is what all certificates have in common.
 func template(cluster, host string) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))

@@ -23,9 +23,9 @@ type Rules struct {
 	// Allowed returns nil for a host that is a member of the cluster and has
 	// not left it; otherwise why not. nil allows nobody.
 	Allowed func(host string) error
-	// Denied reports whether the certificate of that fingerprint was revoked.
-	// nil denies none.
-	Denied func(fingerprint string) bool
+	// Denied reports whether the certificate of that fingerprint is not, or
+	// no longer, the host's. nil denies none.
+	Denied func(host, fingerprint string) bool
 }
 
 // Load reads the keys of this host from dir and checks that they fit together.
@@ -130,7 +130,7 @@ func (id *Identity) judge(state tls.ConnectionState, meant func(host string) boo
 	if !meant(host) {
 		return fmt.Errorf("%w: %q is not the host that was to be connected", ErrIdentity, host)
 	}
-	if rules.Denied != nil && rules.Denied(Fingerprint(cert)) {
+	if rules.Denied != nil && rules.Denied(host, Fingerprint(cert)) {
 		return fmt.Errorf("%w: the certificate of %q was revoked", ErrDenied, host)
 	}
 	if rules.Allowed == nil {

@@ -188,7 +188,7 @@ func TestTLSRules(t *testing.T) {
 			return nil
 		}}
 	}
-	denied := Rules{Allowed: everybody.Allowed, Denied: func(f string) bool { return f == beta.Fingerprint() }}
+	denied := Rules{Allowed: everybody.Allowed, Denied: func(host, f string) bool { return host == beta.Host && f == beta.Fingerprint() }}
 
 	for _, tc := range []struct {
 		name           string
