@@ -61,10 +61,14 @@ func infoOf(d *devInfo) Info {
 // DefaultTimeout bounds a control command unless ControlOptions say otherwise.
 const DefaultTimeout = 10 * time.Second
 
+// queueFactor times the time-out of a command is how long it may wait for those
+// before it.
+const queueFactor = 10
+
 // ControlOptions tune a Control. The zero value is fine.
 type ControlOptions struct {
-	// Timeout bounds every command, whatever its context allows; 0 is
-	// DefaultTimeout.
+	// Timeout bounds every command, from the moment that it is given to the
+	// driver, whatever its context allows; 0 is DefaultTimeout.
 	Timeout time.Duration
 	// AllowBadKernel lets kernels pass that Probe refuses.
 	AllowBadKernel bool
@@ -141,12 +145,12 @@ func (c *Control) Caps() Caps { return c.caps }
 func (c *Control) Plan() Plan { return c.plan }
 
 func (c *Control) do(ctx context.Context, op ctrlOp, id uint32, data uint64, buf []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	turn, cancel := context.WithTimeout(ctx, queueFactor*c.timeout)
 	defer cancel()
 	k := &call{ctx: ctx, op: op, id: id, data: data, buf: buf, reply: make(chan error, 1)}
 	select {
 	case c.calls <- k:
-	case <-ctx.Done():
+	case <-turn.Done():
 		return &CmdError{Cmd: op.String(), ID: id, Kind: ErrTimeout, Hint: "never sent: another command is under way"}
 	case <-c.done:
 		return ErrClosed

@@ -3,6 +3,7 @@
 package ublkdev
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -83,6 +84,9 @@ func (t *ctrlThread) abandon() {
 }
 
 func (t *ctrlThread) do(k *call) error {
+	ctx, cancel := context.WithTimeout(k.ctx, t.c.timeout)
+	defer cancel()
+	k.ctx = ctx
 	if t.ring == nil {
 		if err := t.renew(); err != nil {
 			return fmt.Errorf("%w: %w", ErrNoUring, err)

@@ -24,12 +24,13 @@ type Device struct {
 	q   *queue
 	id  uint32
 
-	life sync.Mutex // one command that changes the device at a time
-	mu   sync.Mutex // what follows
-	info Info
-	cfg  Config
-	err  error
-	ends bool // an end was asked for
+	life    sync.Mutex // one command that changes the device at a time
+	deleted bool       // of life's holder
+	mu      sync.Mutex // what follows
+	info    Info
+	cfg     Config
+	err     error
+	ends    bool // an end was asked for
 
 	trouble chan struct{} // closed when a tag was lost
 	broken  sync.Once

@@ -61,7 +61,11 @@ func (d *Device) takeOver(ctx context.Context) error {
 	if err := d.fetch(ctx); err != nil {
 		return err
 	}
-	ectx, cancel := d.unlessTrouble(ctx)
+	// From here on there is no way back: the time that was spent before, and
+	// the caller's patience, must not end it half done.
+	whole, stop := context.WithTimeout(context.WithoutCancel(ctx), queueFactor*d.ctl.timeout)
+	defer stop()
+	ectx, cancel := d.unlessTrouble(whole)
 	defer cancel()
 	if err := d.ctl.endRecovery(ectx, d.id); err != nil {
 		return errors.Join(err, d.Err())

@@ -39,11 +39,11 @@ func (d *Device) Stop(ctx context.Context, force bool) error {
 	defer d.life.Unlock()
 	select {
 	case <-d.done:
-		if err := d.Err(); !errors.Is(err, ErrGone) {
+		if errors.Is(d.Err(), ErrDetached) {
 			return nil
 		}
-		// Somebody else stopped it, and left it to us to remove it.
-		return ignoreGone(d.ctl.DeleteAsync(ctx, d.id))
+		// Somebody else stopped it, or an earlier Stop came just as far.
+		return d.delete(ctx)
 	default:
 	}
 	var err error
@@ -61,26 +61,46 @@ func (d *Device) Stop(ctx context.Context, force bool) error {
 	if err := d.waitDone(ctx, d.ctl.timeout); err != nil {
 		return err
 	}
-	if force {
-		return ignoreGone(d.ctl.DeleteAsync(ctx, d.id))
+	if err := d.delete(ctx); err != nil || force {
+		return err
 	}
-	return d.remove(ctx)
+	d.awaitGone(ctx)
+	return nil
 }
 
-// delWait is how long a stopped device may take to give back its id. It waits
-// for openers that came after the check, and for own ones.
-const delWait = 2 * time.Second
-
-// remove deletes the device and waits a little for its id to be free. When that
-// takes longer the device is removed nevertheless.
-func (d *Device) remove(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, delWait)
-	defer cancel()
-	err := d.ctl.Delete(ctx, d.id)
-	if cancelled(err) {
+// delete removes the device, which has been stopped, unless that was done.
+func (d *Device) delete(ctx context.Context) error {
+	if d.deleted {
 		return nil
 	}
-	return ignoreGone(err)
+	if !d.ctl.plan.DelAsync {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, delWait)
+		defer cancel()
+	}
+	err := ignoreGone(d.ctl.DeleteAsync(ctx, d.id))
+	d.deleted = err == nil
+	return err
+}
+
+// delWait is how long a removed device may take to give back its id, and delPoll
+// the time between looks. It waits for openers that came after the check, and for
+// own ones.
+const (
+	delWait = 2 * time.Second
+	delPoll = 5 * time.Millisecond
+)
+
+// awaitGone waits a little for the id to be free. When that takes longer the
+// device is removed nevertheless.
+func (d *Device) awaitGone(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, delWait)
+	defer cancel()
+	for {
+		if _, err := d.ctl.Info(ctx, d.id); err != nil || pause(ctx, delPoll) != nil {
+			return
+		}
+	}
 }
 
 func ignoreGone(err error) error {
