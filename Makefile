@@ -15,7 +15,7 @@ help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/marsd, bin/marsadm and the demo
-	$(GO) build -o $(BIN)/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/...
 
 deps: ## install what demo and test need (Debian, Ubuntu; as root)
 	@sh cmd/marsdemo/deps.sh

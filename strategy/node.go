@@ -200,6 +200,9 @@ func (n *Node) kick() {
 // heartbeat renews the links by which others see that this host lives.
 func (n *Node) heartbeat() {
 	n.touchAlive()
+	for _, r := range n.resources {
+		r.wenv.Post(r.w.measure)
+	}
 	every := max(n.cfg.Tunables.PropagateInterval(), time.Second)
 	if !n.stopping {
 		n.beat.Reset(every)
@@ -268,14 +271,17 @@ func (n *Node) Stop(grace time.Duration, done func()) {
 		return
 	}
 	n.touchAlive()
-	n.env.NewTimer(n.outOfGrace).Reset(grace)
+	n.env.NewTimer(func() { n.outOfGrace(grace) }).Reset(grace)
 	n.kick()
 }
 
 // outOfGrace is the end of the patience of Stop: devices that are still open are
 // taken away. Those that are being left to the next daemon are not: the process
 // ends as it is, which to them is the same.
-func (n *Node) outOfGrace() {
+func (n *Node) outOfGrace(again time.Duration) {
+	if n.stopped == nil {
+		return
+	}
 	for _, r := range n.resources {
 		if r.state.Leaving {
 			n.cfg.Fatal(fmt.Errorf("%s: requests are not answered in time; the device stays with its users for the next daemon", r.name))
@@ -285,6 +291,8 @@ func (n *Node) outOfGrace() {
 	for _, r := range n.resources {
 		r.force()
 	}
+	again = max(again, time.Second)
+	n.env.NewTimer(func() { n.outOfGrace(again) }).Reset(again)
 }
 
 // checkStopped ends a stop when all workers rest and all is committed.

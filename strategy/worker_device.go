@@ -80,6 +80,13 @@ func (w *worker) resizeDevice() {
 	})
 }
 
+// measure looks whether the disk was enlarged.
+func (w *worker) measure() {
+	if w.disk != nil && w.disk.Measure() {
+		w.kick()
+	}
+}
+
 // probeDevice asks again and again who has the device open when it shall go:
 // not every environment tells of a close.
 func (w *worker) probeDevice() {

@@ -72,6 +72,17 @@ func (a *AIO) Err() error { return a.err }
 // has been written since. 0 before the first opening.
 func (a *AIO) Size() int64 { return a.size }
 
+// Measure looks at the size of an open disk again, which may have been enlarged,
+// and tells whether it was.
+func (a *AIO) Measure() bool {
+	if a.file == nil || !a.disk {
+		return false
+	}
+	old := a.size
+	a.size = max(old, a.file.Size())
+	return a.size != old
+}
+
 // Direct tells whether IO bypasses the page cache; false while not open.
 func (a *AIO) Direct() bool { return a.file != nil && a.file.Direct() }
 

@@ -23,13 +23,14 @@ func (b *Brick) Held() int { return b.held }
 // Leaving tells that the device is being left: answers to requests are waited
 // for. When that takes too long the process may just end: to the device that is
 // the same.
-func (b *Brick) Leaving() bool { return b.leave && b.state == closing }
+func (b *Brick) Leaving() bool { return b.holding }
 
 // hold leaves the device, without waiting for its users.
 func (b *Brick) hold() {
 	b.retry.Stop()
-	b.state = closing
+	b.state, b.holding = closing, true
 	b.dev.Hold(func(err error) {
+		b.holding = false
 		if err == nil {
 			b.held = max(b.count, 1)
 			b.err = nil

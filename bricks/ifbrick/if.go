@@ -61,6 +61,7 @@ type Brick struct {
 	onCount func(int)
 	count   int
 	leave   bool // what is open is left to a successor
+	holding bool // that is under way
 	held    int  // the open count of what was left
 
 	size  int64 // as asked for, bytes
@@ -250,11 +251,7 @@ func (b *Brick) tell(err error) {
 // tryClose begins to remove the device if nothing speaks against it.
 func (b *Brick) tryClose() {
 	force := b.ForcedOff()
-	if b.leave && !force && (b.count > 0 || b.stats.InFlight > 0) {
-		b.hold()
-		return
-	}
-	if !force {
+	if !force && !b.leave {
 		if b.count > 0 {
 			b.retry.Reset(retryProbe)
 			return
@@ -274,7 +271,8 @@ func (b *Brick) closed(err error) {
 		b.state, b.err = live, err
 		if !errors.Is(err, env.ErrInUse) {
 			b.tell(err)
-		} else if b.leave && !b.Button() && !b.ForcedOff() {
+		} else if b.leave && !b.Button() {
+			b.env.Log().Info("the device is left to the next daemon", "device", b.par.DeviceName, "why", err)
 			b.hold()
 			return
 		}

@@ -2,6 +2,7 @@
 // module is in the manual.
 //
 //	marsd run        runs in the foreground until SIGTERM
+//	marsd cleanup    removes the devices of a daemon that will not come back
 //	marsd recover    replays the logs of a dead host onto a disk, offline
 //	marsd --version
 //

@@ -57,6 +57,27 @@ func newApp(getenv func(string) string, hostname string, stdout, stderr io.Write
 				},
 			},
 			{
+				Name: "cleanup", Usage: "remove the devices of a daemon that will not come back",
+				Description: "Devices outlive the daemon that served them, so that the next one can take them over. Where none will\n" +
+					"come, this removes them. What is open is refused, and everything while a marsd is running.",
+				Flags: append(treeFlags(p), append(dirFlags(p),
+					&cli.BoolFlag{Name: "force", Usage: "also what is open: its users get IO errors"})...),
+				Action: func(c *cli.Context) error {
+					if err := noArgs(c); err != nil {
+						return err
+					}
+					o, err := treeOptions(c, p)
+					if err != nil {
+						return err
+					}
+					o.RunDir, o.DevDir = c.String("run-dir"), c.String("dev-dir")
+					if err := o.check(); err != nil {
+						return err
+					}
+					return cleanUp(o, c.Bool("force"), stdout, newLogger(stderr, new(slog.LevelVar)))
+				},
+			},
+			{
 				Name: "recover", Usage: "replay the logs of this host onto disks, offline",
 				Description: "For each resource the logs are replayed from the replay link to the end of what is sound, and the\n" +
 					"links are brought up to date. No marsd may be running on the directory. Nothing but the directory\n" +

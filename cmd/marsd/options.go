@@ -22,9 +22,7 @@ type options struct {
 
 // runFlags are the flags of marsd run; the environment gives their defaults.
 func runFlags(p place.Place) []cli.Flag {
-	return append(treeFlags(p),
-		&cli.StringFlag{Name: "run-dir", Value: p.RunDir, Usage: "lock, pid and tunables [$MARS_RUN_DIR]"},
-		&cli.StringFlag{Name: "dev-dir", Value: p.DevDir, Usage: "where devices appear [$MARS_DEV_DIR]"},
+	return append(append(treeFlags(p), dirFlags(p)...),
 		&cli.StringFlag{Name: "pki-dir", Value: p.PKIDir, Usage: "the keys of this host [$MARS_PKI_DIR]"},
 		&cli.StringFlag{Name: "ip", Value: p.IP, Usage: "own address to listen on; default: what /mars/ips says [$MARS_IP]"},
 		&cli.IntFlag{Name: "port", Usage: "first of the three TCP ports; default: the tunable mars_port [$MARS_PORT]"},
@@ -33,6 +31,14 @@ func runFlags(p place.Place) []cli.Flag {
 		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		&cli.DurationFlag{Name: "stop-grace", Value: 10 * time.Second, Usage: "after SIGTERM, how long devices may stay open before they are taken away"},
 	)
+}
+
+// dirFlags are those that cleanup has as well.
+func dirFlags(p place.Place) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "run-dir", Value: p.RunDir, Usage: "lock, pid and tunables [$MARS_RUN_DIR]"},
+		&cli.StringFlag{Name: "dev-dir", Value: p.DevDir, Usage: "where devices appear [$MARS_DEV_DIR]"},
+	}
 }
 
 // treeFlags are the flags that recover has as well.

@@ -3,11 +3,14 @@
 package guest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -126,4 +129,183 @@ func TestKill(t *testing.T) {
 	h.ok("secondary", "mydata", "--timeout=60")
 	h.until("the device to be gone", func() bool { return len(ublkDevices(t)) == 0 })
 	h.stop()
+}
+
+// A clean stop and a new start under a file system in use, as in an upgrade, are
+// a pause, and are soon over.
+func TestUpgrade(t *testing.T) {
+	if !inGuest(t) {
+		return
+	}
+	h := newHost(t)
+	h.resource("mydata", 96)
+	l := startLoad(t, h.mount("mydata"))
+	for range 3 {
+		l.goesOn(h)
+		h.until("the open count", func() bool { return h.openCount("mydata") != "0" })
+		h.stop()
+		if n := h.openCount("mydata"); n == "0" {
+			t.Error("stopped with an open device, and told that it is closed")
+		}
+		h.start()
+		l.goesOn(h)
+	}
+	l.finish()
+	h.umount()
+	run(t, "e2fsck", "-fn", h.device("mydata"))
+	h.stop()
+	if left := ublkDevices(t); len(left) > 0 {
+		t.Errorf("a clean stop left %v", left)
+	}
+}
+
+// A device that is open keeps the host primary, whoever has it open.
+func TestSecondary(t *testing.T) {
+	if !inGuest(t) {
+		return
+	}
+	h := newHost(t)
+	h.resource("mydata", 64)
+	h.mount("mydata")
+	h.until("the mount to be noticed", func() bool { return h.openCount("mydata") != "0" })
+	h.refused("in use", "secondary", "mydata", "--timeout=2")
+	h.umount()
+	start := time.Now()
+	h.until("the umount to be noticed", func() bool { return h.openCount("mydata") == "0" })
+	t.Logf("the umount was noticed after %v", time.Since(start))
+	release := holdOpen(t, h.device("mydata"))
+	h.until("the opener to be noticed", func() bool { return h.openCount("mydata") == "1" })
+	h.refused("in use", "secondary", "mydata", "--timeout=2")
+	release()
+	h.until("the close to be noticed", func() bool { return h.openCount("mydata") == "0" })
+	h.ok("secondary", "mydata", "--timeout=60")
+	h.until("the device to be gone", func() bool { return len(ublkDevices(t)) == 0 })
+	if _, err := os.Lstat(h.device("mydata")); !os.IsNotExist(err) {
+		t.Errorf("the name is still there: %v", err)
+	}
+	h.ok("primary", "mydata", "--timeout=60")
+	h.ok("wait-resource", "mydata", "is-device", "--timeout=60")
+	h.stop()
+}
+
+// A larger disk becomes a larger device: at once where the kernel can, else when
+// it was closed.
+func TestResize(t *testing.T) {
+	if !inGuest(t) {
+		return
+	}
+	h := newHost(t)
+	disk := h.resource("mydata", 64)
+	h.mount("mydata")
+	if err := os.Truncate(h.path("mydata.img"), 96<<20); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "losetup", "-c", disk)
+	h.until("the size of the disk to be noticed", func() bool {
+		v, _ := os.Readlink(h.path("mars/resource-mydata/actsize-a"))
+		return v == fmt.Sprint(96<<20)
+	})
+	h.ok("resize", "mydata")
+	size := func() string { // "" in the moment when it is made anew
+		out, _ := exec.Command("blockdev", "--getsize64", h.device("mydata")).Output()
+		return strings.TrimSpace(string(out))
+	}
+	h.until("the new size, or word that it waits", func() bool {
+		why, _ := os.Readlink(h.path("mars/resource-mydata/actual-a/why"))
+		return size() == fmt.Sprint(96<<20) || strings.Contains(why, "new size of 100663296 bytes when it was closed")
+	})
+	h.umount()
+	h.until("the new size", func() bool { return size() == fmt.Sprint(96<<20) })
+	run(t, "mount", "-t", "ext4", h.device("mydata"), h.path("fs"))
+	run(t, "resize2fs", h.device("mydata"))
+	l := startLoad(t, h.path("fs"))
+	l.goesOn(h)
+	l.finish()
+	h.umount()
+	run(t, "e2fsck", "-fn", h.device("mydata"))
+	h.stop()
+}
+
+// What a daemon left that never came back is found and removed, but for what is
+// open.
+func TestCleanup(t *testing.T) {
+	if !inGuest(t) {
+		return
+	}
+	h := newHost(t)
+	h.resource("mydata", 64)
+	h.resource("other", 64)
+	if out, ok := h.program("marsd", "cleanup"); ok || !strings.Contains(out, "is running") {
+		t.Fatalf("cleanup beside a daemon: %s", out)
+	}
+	release := holdOpen(t, h.device("mydata"))
+	h.kill()
+	out, ok := h.program("marsd", "cleanup")
+	if ok || !strings.Contains(out, "in use") || !strings.Contains(out, "(other)") {
+		t.Fatalf("cleanup of what is open: %s", out)
+	}
+	if left := ublkDevices(t); len(left) != 3 {
+		t.Errorf("left: %v", left)
+	}
+	release()
+	if out, ok := h.program("marsd", "cleanup"); !ok || !strings.Contains(out, "removed") {
+		t.Fatalf("cleanup: %s", out)
+	}
+	if out, ok := h.program("marsd", "cleanup"); !ok || !strings.Contains(out, "nothing is left") {
+		t.Fatalf("second cleanup: %s", out)
+	}
+	if left := ublkDevices(t); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	h.start()
+	h.ok("wait-resource", "mydata", "is-device", "--timeout=60")
+	h.stop()
+}
+
+// Many devices come and go, and leave nothing.
+func TestMany(t *testing.T) {
+	if !inGuest(t) {
+		return
+	}
+	const many = 20
+	h := newHost(t)
+	var names []string
+	for i := range many {
+		names = append(names, fmt.Sprint("r", i))
+		h.resource(names[i], 8)
+	}
+	data := make([]byte, 64<<10)
+	for i := range data {
+		data[i] = byte(i * 7)
+	}
+	for _, n := range names {
+		if err := os.WriteFile(h.device(n), data, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.kill()
+	h.start()
+	for _, n := range names {
+		h.ok("wait-resource", n, "is-device", "--timeout=60")
+		f, err := os.Open(h.device(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(data))
+		_, err = f.ReadAt(got, 0)
+		f.Close()
+		if err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%s: %v", n, err)
+		}
+	}
+	h.stop()
+	if left := ublkDevices(t); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	if list, _ := filepath.Glob(h.path("dev/*")); len(list) > 0 {
+		t.Errorf("left: %v", list)
+	}
+	if list, _ := filepath.Glob(h.path("run/ublk/*")); len(list) > 0 {
+		t.Errorf("left: %v", list)
+	}
 }

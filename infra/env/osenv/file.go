@@ -32,7 +32,16 @@ type file struct {
 
 func (f *file) Align() int   { return f.align }
 func (f *file) Direct() bool { return f.direct }
-func (f *file) Size() int64  { return f.size }
+
+// Size asks the kernel again for a disk, which may have been enlarged.
+func (f *file) Size() int64 {
+	if f.disk {
+		if n, err := capacity(f.fd); err == nil {
+			return n
+		}
+	}
+	return f.size
+}
 
 // Submit starts io; its Done comes in a later turn.
 func (f *file) Submit(io *env.IO) {

@@ -168,17 +168,16 @@ func (f *file) openBlock(path string) error {
 		return err
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(f.fd, &st); err != nil {
+	err := unix.Fstat(f.fd, &st)
+	if err != nil {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
 		return fmt.Errorf("%w: changed while it was opened", unix.EINVAL)
 	}
-	var size uint64
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(f.fd), unix.BLKGETSIZE64, uintptr(unsafe.Pointer(&size))); errno != 0 {
-		return errno
+	if f.size, err = capacity(f.fd); err != nil {
+		return err
 	}
-	f.size = int64(size)
 	if !f.direct {
 		return nil
 	}
@@ -191,6 +190,19 @@ func (f *file) openBlock(path string) error {
 	}
 	f.align = align
 	return nil
+}
+
+// capacity is the size of a block device or a regular file in bytes.
+func capacity(fd int) (int64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
+		return st.Size, err
+	}
+	var size uint64
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.BLKGETSIZE64, uintptr(unsafe.Pointer(&size))); errno != 0 {
+		return 0, errno
+	}
+	return int64(size), nil
 }
 
 func (f *file) openImage(path string) error {

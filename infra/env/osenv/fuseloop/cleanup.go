@@ -60,6 +60,39 @@ func (h *Host) cleanup(name string) error {
 	return errors.Join(errs...)
 }
 
+// Leftovers lists the names of devices of which a dead daemon left something.
+// It is for a process that serves none.
+func (h *Host) Leftovers() ([]string, error) {
+	list, err := os.ReadDir(filepath.Join(h.cfg.RunDir, "fuse"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names, nil
+}
+
+// Remove removes what is left of a device. When somebody has it open that is
+// refused, unless force: its users have IO errors anyway.
+func (h *Host) Remove(name string, force bool) error {
+	loops, err := boundLoops(filepath.Join(h.mountPoint(name), name))
+	if err != nil {
+		return err
+	}
+	for _, l := range loops {
+		rdev, err := l.rdev()
+		if err != nil {
+			return err
+		}
+		if who := users(l, rdev); len(who) > 0 && !force {
+			return fmt.Errorf("%s is %w: %s", l.path(), env.ErrInUse, devnode.Sentence(who))
+		}
+	}
+	return h.cleanup(name)
+}
+
 // leftover refuses to make a device beside what a dead predecessor left, which
 // Cleanup has to see first: its users must not believe that the new device is
 // theirs. Plain openers that Cleanup has let go do not matter.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mars/infra/env"
 	"mars/infra/env/osenv/devnode"
@@ -36,6 +37,13 @@ type device struct {
 }
 
 var _ env.Device = (*device)(nil)
+
+// How often, and after which pause, somebody who has the device open is looked
+// for again before it counts as in use.
+const (
+	visits     = 5
+	visitPause = 40 * time.Millisecond
+)
 
 // Path is the symlink.
 func (d *device) Path() string { return d.h.link(d.name) }
@@ -107,12 +115,8 @@ func (d *device) Close(force bool, done func(error)) {
 
 func (d *device) close(ctx context.Context, force bool) error {
 	if !force {
-		if err := d.look(); err != nil {
+		if err := d.unused(); err != nil {
 			return err
-		}
-		if d.count > 0 {
-			d.report(d.count)
-			return fmt.Errorf("%w: %s", env.ErrInUse, devnode.Sentence(d.users()))
 		}
 	}
 	// The name goes first: it must never lead to a device of somebody else.
@@ -127,6 +131,22 @@ func (d *device) close(ctx context.Context, force bool) error {
 		d.h.log.Warn("the note of a device stays", "device", d.name, "err", err)
 	}
 	return nil
+}
+
+// unused looks whether nobody has the device open. Short visits, as udev's, are
+// waited for.
+func (d *device) unused() error {
+	for try := 1; ; try++ {
+		if err := d.look(); err != nil || d.count == 0 {
+			return err
+		}
+		who := d.users()
+		if try == visits {
+			d.report(d.count)
+			return fmt.Errorf("%w: %s", env.ErrInUse, devnode.Sentence(who))
+		}
+		time.Sleep(visitPause)
+	}
 }
 
 // notClosed makes it as it was after a Stop that failed.

@@ -30,8 +30,9 @@ type Executor interface {
 	AtEnd(fn func())
 }
 
-// callTimeout bounds what is done with a device: several control commands.
-const callTimeout = 30 * time.Second
+// callTimeout bounds what is done with a device: several control commands, each
+// of which has to wait for those of other devices.
+const callTimeout = 2 * time.Minute
 
 // Host owns the front ends of a process. It is safe for concurrent use.
 type Host struct {
