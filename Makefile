@@ -8,14 +8,25 @@ export GOFLAGS
 RACE    := ./infra/... ./bricks/... ./strategy ./marsadm/... ./ublkdev/...
 FUZZTIME ?= 4s
 SEEDS   ?= 2000
+# Where install puts things; DESTDIR is put before, for packages.
+PREFIX  ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
 
-.PHONY: help build test test-vm unit race fuzz sim lint bench demo deps clean
+.PHONY: help build install test test-vm unit race fuzz sim lint bench demo deps clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/marsd, bin/marsadm and the demo
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/...
+
+install: build ## marsd, marsadm, the systemd unit and the udev rule, below DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(UNITDIR) $(DESTDIR)$(UDEVDIR)
+	install -m 0755 $(BIN)/marsd $(BIN)/marsadm $(DESTDIR)$(PREFIX)/sbin/
+	sed 's|@PREFIX@|$(PREFIX)|' cmd/marsd/install/marsd.service > $(BIN)/marsd.service
+	install -m 0644 $(BIN)/marsd.service $(DESTDIR)$(UNITDIR)/
+	install -m 0644 cmd/marsd/install/90-mars.rules $(DESTDIR)$(UDEVDIR)/
 
 deps: ## install what demo and test need (Debian, Ubuntu; as root)
 	@sh cmd/marsdemo/deps.sh

@@ -19,6 +19,7 @@ import (
 	"mars/infra/lamport"
 	"mars/infra/tunable"
 	"mars/strategy"
+	"mars/ublkdev"
 )
 
 // closeTimeout is how long the environment may take to end after strategy has.
@@ -62,6 +63,9 @@ func run(o *options, stderr io.Writer, notify notifier, signals <-chan os.Signal
 func (d *daemon) run(signals <-chan os.Signal) error {
 	if err := devnode.Protect(); err != nil { // before there are threads that serve devices
 		d.log.Info("low memory may be a danger", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if err := ublkdev.CheckNamespace(); err != nil {
+		d.log.Warn("file systems on the devices must not be mounted where marsd sees them", "err", err)
 	}
 	uuid, err := checkTree(d.opt.MarsDir, isMounted)
 	if err != nil {
