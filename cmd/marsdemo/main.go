@@ -15,6 +15,8 @@ func main() {
 	bin := flag.String("bin", "bin", "directory with marsd and marsadm")
 	src := flag.String("tree", "", "directory to copy into the file system (default: the Go standard library's source)")
 	limit := flag.Duration("limit", 3*time.Minute, "give up after this time")
+	size := flag.Int64("size", 384, "size of the disks in MiB")
+	slow := flag.Int("slow", 1, "wait so many times as long for everything: for slow machines")
 	keep := flag.Bool("keep", false, "keep the temporary directory (logs of the daemons)")
 	flag.Parse()
 
@@ -24,7 +26,7 @@ func main() {
 	defer stop()
 
 	start := time.Now()
-	d, err := newDemo(ctx, *bin, *src)
+	d, err := newDemo(ctx, *bin, *src, *size<<20, max(*slow, 1))
 	if err == nil {
 		err = d.play()
 	}
@@ -44,7 +46,7 @@ func main() {
 }
 
 // newDemo prepares the stage: binaries, a temporary directory, two disks.
-func newDemo(ctx context.Context, bin, src string) (*demo, error) {
+func newDemo(ctx context.Context, bin, src string, diskSize int64, slow int) (*demo, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("this needs root (loop devices and mounts): run it with sudo")
 	}
@@ -66,7 +68,8 @@ func newDemo(ctx context.Context, bin, src string) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{ctx: ctx, bin: bin, src: src, dir: dir, mnt: filepath.Join(dir, "mnt")}
+	d := &demo{ctx: ctx, bin: bin, src: src, dir: dir, mnt: filepath.Join(dir, "mnt"),
+		diskSize: diskSize, slow: slow}
 	d.a = &node{d: d, name: "A", ip: "127.0.0.1", dir: filepath.Join(dir, "A")}
 	d.b = &node{d: d, name: "B", ip: "127.0.0.2", dir: filepath.Join(dir, "B")}
 	for _, n := range []*node{d.a, d.b} {

@@ -15,9 +15,6 @@ import (
 	"time"
 )
 
-// diskSize is the size of each node's disk in bytes; the files are sparse.
-const diskSize = 384 << 20
-
 // node is one cluster member: its own directories, disk and daemon.
 type node struct {
 	d    *demo
@@ -46,7 +43,7 @@ func (n *node) prepare() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.Truncate(diskSize), f.Close()); err != nil {
+	if err := errors.Join(f.Truncate(n.d.diskSize), f.Close()); err != nil {
 		return err
 	}
 	out, err := exec.CommandContext(n.d.ctx, "losetup", "--find", "--show", "--direct-io=on", img).CombinedOutput()
@@ -113,7 +110,7 @@ func (n *node) start() error {
 			return fmt.Errorf("marsd of %s ended before it was ready, see %s", n.name, n.path("marsd.log"))
 		}
 		return nil
-	case <-time.After(20 * time.Second):
+	case <-time.After(n.d.patience(20 * time.Second)):
 		return fmt.Errorf("marsd of %s did not say that it is ready within 20 s", n.name)
 	case <-n.d.ctx.Done():
 		return n.d.ctx.Err()
@@ -130,7 +127,7 @@ func (n *node) stop() error {
 	case err := <-n.done:
 		n.cmd = nil
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(n.d.patience(20 * time.Second)):
 		n.kill()
 		return fmt.Errorf("marsd of %s did not stop within 20 s after SIGTERM", n.name)
 	}
@@ -162,7 +159,7 @@ func (n *node) marsadm(args ...string) error {
 
 // ask runs a command without printing it and returns what it said.
 func (n *node) ask(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(n.d.ctx, 90*time.Second)
+	ctx, cancel := context.WithTimeout(n.d.ctx, n.d.patience(90*time.Second))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(n.d.bin, "marsadm"), args...)
 	cmd.Env = n.env()

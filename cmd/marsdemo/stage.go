@@ -48,6 +48,7 @@ func (d *demo) umount() error {
 
 // waitFor polls a condition; it fails when it does not become true in time.
 func (d *demo) waitFor(n *node, limit time.Duration, cond func() (bool, string)) error {
+	limit = d.patience(limit)
 	end := time.Now().Add(limit)
 	for {
 		ok, what := cond()

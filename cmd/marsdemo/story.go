@@ -25,6 +25,9 @@ type demo struct {
 	mounted string // the device mounted at mnt
 	a, b    *node
 
+	diskSize int64 // bytes of each node's disk; the files are sparse
+	slow     int   // times the patience
+
 	files       int
 	bytes       int64
 	copyTime    time.Duration
@@ -38,6 +41,12 @@ type demo struct {
 func title(format string, args ...any) {
 	fmt.Printf("\n== %s\n", fmt.Sprintf(format, args...))
 }
+
+// patience is how long to wait for something that takes at most t elsewhere.
+func (d *demo) patience(t time.Duration) time.Duration { return t * time.Duration(d.slow) }
+
+// timeout is the same as an argument of marsadm, in seconds.
+func (d *demo) timeout(seconds int) string { return fmt.Sprintf("--timeout=%d", seconds*d.slow) }
 
 // play runs the acts in order; the first error ends it.
 func (d *demo) play() error {
@@ -102,7 +111,7 @@ func (d *demo) joinResource() error {
 	err := d.waitState(d.b, "uptodate", 60*time.Second)
 	d.syncTime = time.Since(start)
 	if err == nil {
-		fmt.Printf("   synced %d MiB in %.1f s (%.0f MiB/s; equal blocks do not travel)\n", diskSize>>20, d.syncTime.Seconds(), float64(diskSize>>20)/d.syncTime.Seconds())
+		fmt.Printf("   synced %d MiB in %.1f s (%.0f MiB/s; equal blocks do not travel)\n", d.diskSize>>20, d.syncTime.Seconds(), float64(d.diskSize>>20)/d.syncTime.Seconds())
 		err = d.b.marsadm("status", res)
 	}
 	return err
@@ -137,14 +146,19 @@ func (d *demo) crashWhileCopying() error {
 	return d.a.marsadm("status", res)
 }
 
-// recoverA brings A back after the kill and finishes the copy. With FUSE and
-// loop the device died with its daemon, so the dead file system is unmounted
-// first; with ublk the copy would just go on.
+// recoverA brings A back after the kill and finishes the copy. With ublk that is
+// all: the copy waits, and goes on. With FUSE and loop the device died with its
+// daemon, so the dead file system is unmounted first.
 func (d *demo) recoverA(c *copier, failed chan error) error {
+	d.copier = c
+	d.safeAtCrash = int(c.safe.Load())
+	if target, err := os.Readlink(d.a.device(res)); err == nil && strings.HasPrefix(target, "/dev/ublkb") {
+		return d.copyGoesOn(c, failed)
+	}
 	var err error
 	select {
 	case err = <-failed:
-	case <-time.After(30 * time.Second):
+	case <-time.After(d.patience(30 * time.Second)):
 		return errors.New("the copy hangs after the daemon was killed")
 	}
 	if err == nil {
@@ -171,8 +185,24 @@ func (d *demo) recoverA(c *copier, failed chan error) error {
 	if err := c.copyFrom(d.safeAtCrash, func(int) bool { return false }); err != nil {
 		return fmt.Errorf("resume the copy: %w", err)
 	}
-	d.copier = c
 	return nil
+}
+
+// copyGoesOn restarts A's daemon under the copy, which notices nothing.
+func (d *demo) copyGoesOn(c *copier, failed chan error) error {
+	if err := d.a.start(); err != nil {
+		return err
+	}
+	select {
+	case err := <-failed:
+		if err != nil {
+			return fmt.Errorf("the copy got an error although its device outlives the daemon: %w", err)
+		}
+	case <-d.ctx.Done():
+		return errors.New("the copy hangs after the daemon was killed and started again")
+	}
+	fmt.Println("   the copy went on by itself, without an error: its device outlived the daemon")
+	return c.verify(len(c.list))
 }
 
 // firstLine is an error without the repetitions that follow.
@@ -188,10 +218,10 @@ func (d *demo) switchRoles() error {
 		return err
 	}
 	start := time.Now()
-	if err := d.b.marsadm("wait-umount", res, "--timeout=30"); err != nil {
+	if err := d.b.marsadm("wait-umount", res, d.timeout(30)); err != nil {
 		return err
 	}
-	if err := d.b.marsadm("primary", res, "--timeout=30"); err != nil {
+	if err := d.b.marsadm("primary", res, d.timeout(30)); err != nil {
 		return err
 	}
 	d.handover = time.Since(start)
@@ -217,7 +247,7 @@ func (d *demo) splitBrain() error {
 	if err := d.a.marsadm("primary", res, "--force"); err != nil {
 		return err
 	}
-	if err := d.a.marsadm("wait-resource", res, "is-device", "--timeout=30"); err != nil {
+	if err := d.a.marsadm("wait-resource", res, "is-device", d.timeout(30)); err != nil {
 		return err
 	}
 	fmt.Println("   both nodes are primary now and both are written to")
@@ -237,7 +267,7 @@ func (d *demo) splitBrain() error {
 		return err
 	}
 	title("A's version is declared the right one; B's is destroyed")
-	if err := d.b.marsadm("invalidate", res, "--timeout=30"); err != nil {
+	if err := d.b.marsadm("invalidate", res, d.timeout(30)); err != nil {
 		return err
 	}
 	if err := d.waitState(d.b, "uptodate", 60*time.Second); err != nil {
