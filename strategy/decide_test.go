@@ -147,6 +147,35 @@ var decideCases = []struct {
 	{name: "former primary ends when the device is closed", spoil: func(f *Facts, s *State) { s.Mode, s.Log = Primary, lg(3, "B") }},
 	{name: "former primary remains while the device is open", spoil: func(f *Facts, s *State) { s.Mode, s.Log, s.OpenCount = Primary, lg(3, "B"), 1 },
 		mode: Primary, log: lg(3, "B"), why: "open"},
+	{name: "a primary without a device tells why", spoil: func(f *Facts, s *State) {
+		f.Primary, s.Mode, s.Log, s.DeviceErr = "B", Primary, lg(3, "B"), "too many"
+	}, mode: Primary, log: lg(3, "B"), why: "can not be made: too many"},
+	{name: "a device that is open keeps its size", spoil: func(f *Facts, s *State) {
+		f.Primary, s.Mode, s.Log, s.OpenCount, s.SizeWaits = "B", Primary, lg(3, "B"), 1, 4096
+	}, mode: Primary, log: lg(3, "B"), why: "new size of 4096 bytes when it was closed"},
+	{name: "a daemon that stops remains primary while the device is open", spoil: func(f *Facts, s *State) {
+		f.Primary, f.Stopping, s.Mode, s.Log, s.OpenCount = "B", true, Primary, lg(3, "B"), 1
+	}, mode: Primary, log: lg(3, "B"), why: "open"},
+	{name: "a daemon that stops lets go when the device was left to the next one", spoil: func(f *Facts, s *State) {
+		f.Primary, f.Stopping, s.Mode, s.Log, s.Held = "B", true, Primary, lg(3, "B"), 1
+	}, why: "stopping"},
+}
+
+// What a daemon that stops, and one that lost its role, tell of the device.
+func TestDecideDevice(t *testing.T) {
+	for _, c := range []struct {
+		primary        string
+		stopping       bool
+		leave, release bool
+	}{{"B", false, false, false}, {"A", false, false, true}, {"B", true, true, true}} {
+		f, s := secondary()
+		f.Primary, f.Stopping = c.primary, c.stopping
+		s.Mode, s.Log, s.OpenCount = Primary, lg(3, "B"), 1
+		p := Decide(f, s).Plan
+		if !p.Device || p.Leave != c.leave || p.Release != c.release {
+			t.Errorf("primary %s, stopping %v: device %v, leave %v, release %v", c.primary, c.stopping, p.Device, p.Leave, p.Release)
+		}
+	}
 }
 
 func TestDecide(t *testing.T) {

@@ -63,7 +63,11 @@ func (r *resource) positionChanges(log history.Log, p position) []symtree.Change
 // publishActual writes what is going on here into the links actual-$me/*, by
 // which marsadm and other hosts see it.
 func (r *resource) publishActual(f *Facts, v *Verdict) {
-	if r.busyAct || !f.Member && !r.n.tree.Exists(symtree.ActualDir(r.name, r.n.me)) {
+	if r.busyAct {
+		return
+	}
+	r.news = false
+	if !f.Member && !r.n.tree.Exists(symtree.ActualDir(r.name, r.n.me)) {
 		return
 	}
 	s := &r.state
@@ -89,7 +93,7 @@ func (r *resource) publishActual(f *Facts, v *Verdict) {
 		act("split-brain"):             split,
 		act("why"):                     why,
 	}
-	if !s.DeviceOn && r.n.env.Devices().Left(f.DeviceName) {
+	if !s.DeviceOn && s.Held == 0 && r.n.env.Devices().Left(f.DeviceName) {
 		// It waits with its users for this daemon: what the last one said of
 		// it is still true.
 		delete(values, act(symtree.ActualIsPrimary))

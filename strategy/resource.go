@@ -26,6 +26,7 @@ type resource struct {
 	stepping   bool // a step is being committed
 	publishing int  // publications being committed
 	busyAct    bool // actual-* links are being committed
+	news       bool // the worker's state has changed since that was published
 	clearing   bool // what a predecessor left of the device is being removed
 	why        string
 	seen       map[history.Log]bool // logfiles in the tree at the last round
@@ -157,7 +158,7 @@ func (r *resource) uses(number int, origin string) bool {
 }
 
 func (r *resource) reported(s State) {
-	r.state = s
+	r.state, r.news = s, true
 	r.n.kick()
 }
 
@@ -170,7 +171,7 @@ func (r *resource) force() {
 
 // atRest tells whether the worker holds nothing any more.
 func (r *resource) atRest() bool {
-	return !r.stepping && r.publishing == 0 && r.state.Mode == Idle && !r.state.Attached && !r.state.DeviceOn && !r.state.Fetching
+	return !r.stepping && r.publishing == 0 && !r.news && r.state.Mode == Idle && !r.state.Attached && !r.state.DeviceOn && !r.state.Fetching
 }
 
 // step commits a step of the resource's place in the history.

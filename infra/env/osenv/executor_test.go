@@ -379,3 +379,33 @@ func TestRingOwner(t *testing.T) {
 		e.Ring().Get().Nop(mine + 77)
 	})
 }
+
+// TestAtEnd: what a user of the ring has in flight does not hold up the end, and
+// the user is told when the ring is gone.
+func TestAtEnd(t *testing.T) {
+	n := newNode(t, Config{})
+	e := n.Executor(0).(*Executor)
+	if e.ring == nil {
+		t.Log("no io_uring here: there is no ring to be ended")
+		return
+	}
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	defer unix.Close(fds[0])
+	closed := &uring.SQE{}
+	on(t, e, func(done func()) {
+		base, _ := e.RingOwner(func(uring.CQE) { t.Error("a completion after the end") })
+		e.Ring().Get().PollAdd(fds[0], unix.POLLIN, false, base) // never comes
+		e.AtEnd(func() { closed = e.Ring().Get() })
+		done()
+	})
+	if err := n.Close(patience); err != nil {
+		t.Fatal(err)
+	}
+	if closed != nil {
+		t.Error("told before the ring was closed, or not at all")
+	}
+}

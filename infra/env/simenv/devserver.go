@@ -42,10 +42,9 @@ func (dv *devices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(e
 			done(nil, fmt.Errorf("create device %s: %w", cfg.Name, env.ErrExist))
 			return
 		case d == nil:
-			d = &SimDevice{node: n, name: cfg.Name}
+			d = &SimDevice{node: n, name: cfg.Name, size: cfg.Size, bs: cfg.BlockSize}
 			n.devices = append(n.devices, d)
 		}
-		d.size, d.bs = cfg.Size, cfg.BlockSize
 		d.reported = 0
 		d.srv = &devServer{ex: ex, d: d, h: h}
 		done(d.srv, nil)
@@ -129,6 +128,8 @@ func (s *devServer) Resize(size int64, done func(error)) {
 			done(env.ErrClosed)
 		case size <= 0 || size%int64(s.d.bs) != 0:
 			done(fmt.Errorf("resize %s to %d: invalid argument", s.d.name, size))
+		case s.d.node.opt.FixedDevices:
+			done(fmt.Errorf("resize %s: %w", s.d.name, env.ErrUnsupported))
 		default:
 			s.d.size = size
 			done(nil)

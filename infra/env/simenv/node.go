@@ -22,6 +22,9 @@ type NodeOptions struct {
 	// FuseDevices makes devices die with the process, as the fallback's do;
 	// otherwise they wait for the next process, as those of ublk do.
 	FuseDevices bool
+	// FixedDevices makes devices keep their size, as those of ublk do before
+	// kernel 6.16.
+	FixedDevices bool
 	// SilentOpens makes devices report a changed open count only to Probe.
 	SilentOpens bool
 }
