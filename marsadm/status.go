@@ -88,6 +88,8 @@ func (v *statusView) local() []string {
 			out = append(out, fmt.Sprintf("  %-9s %s", name, text))
 		}
 	}
+	note, _ := v.t.Value(symtree.GlobalActualPath(m.host, symtree.ActualDevices))
+	add("devices", reason(note))
 	add("sync", v.sync(m))
 	add("fetch", v.fetch(m))
 	add("replay", v.replay(m))

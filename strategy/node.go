@@ -26,6 +26,9 @@ type Config struct {
 	Executors []env.Env
 	Clock     *lamport.Clock
 	Tunables  *tunable.Set
+	// Devices is what the administrator should know of how devices are made
+	// here; empty: nothing. It is published, for marsadm status.
+	Devices string
 	// Fatal is told why the node can not start or go on.
 	Fatal func(error)
 	// Ready is called once, when the tree is read and peers can connect.
@@ -125,9 +128,13 @@ func (n *Node) begin() {
 	n.watch = n.env.Watch(n.dirChanged)
 	n.watchAll()
 	n.started = true
-	n.commit(n.changesFor(map[string]string{
-		symtree.TreePath(n.me): TreeVersion, symtree.EmergencyPath(n.me): "0",
-	}), nil)
+	values := map[string]string{symtree.TreePath(n.me): TreeVersion, symtree.EmergencyPath(n.me): "0"}
+	if note := symtree.GlobalActualPath(n.me, symtree.ActualDevices); n.cfg.Devices != "" {
+		values[note] = n.cfg.Devices
+	} else if n.tree.Exists(note) {
+		values[note] = symtree.None
+	}
+	n.commit(n.changesFor(values), nil)
 	if err := n.gossip.listen(); err != nil {
 		n.cfg.Fatal(err)
 		return

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -62,7 +61,7 @@ func run(o *options, stderr io.Writer, notify notifier, signals <-chan os.Signal
 
 func (d *daemon) run(signals <-chan os.Signal) error {
 	if err := devnode.Protect(); err != nil { // before there are threads that serve devices
-		d.log.Info("low memory may be a danger", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
+		d.log.Info("low memory may be a danger", "err", flat(err))
 	}
 	if err := ublkdev.CheckNamespace(); err != nil {
 		d.log.Warn("file systems on the devices must not be mounted where marsd sees them", "err", err)
@@ -167,7 +166,7 @@ func (d *daemon) buildNode() error {
 		workers = append(workers, d.node.Executor(i))
 	}
 	d.strat = strategy.New(strategy.Config{
-		Me: o.Host, Env: d.node.Executor(0), Executors: workers, Clock: d.clock, Tunables: d.tun,
+		Me: o.Host, Env: d.node.Executor(0), Executors: workers, Clock: d.clock, Tunables: d.tun, Devices: d.fronts.note,
 		Fatal: func(err error) {
 			select {
 			case d.fatal <- err:

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"mars/infra/env"
@@ -59,14 +60,17 @@ func pickFronts(p *place.Place, owner string, log *slog.Logger) (fronts, error) 
 	case ferr == nil:
 		f := fronts{"fuse", "", both(ublk, fuse, false)}
 		if p.Device != "fuse" {
-			f.note = fmt.Sprintf("they die with marsd (IO errors until it is back and they were unmounted), since there is no ublk: %v", uerr)
+			f.note = fmt.Sprintf("they die with marsd (IO errors until it is back and they were unmounted), since there is no ublk: %s", flat(uerr))
 		}
 		return f, nil
 	case p.Device == "fuse":
 		return fronts{}, &problem{"FUSE and loop devices (--device fuse)", "none", "be root, and load the modules fuse and loop", ferr}
 	}
-	return fronts{kind: "nothing", note: fmt.Sprintf("none can be made, this host can not be primary: %v; %v", uerr, ferr)}, nil
+	return fronts{kind: "nothing", note: fmt.Sprintf("none can be made, this host can not be primary: %s; %s", flat(uerr), flat(ferr))}, nil
 }
+
+// flat is an error in one line.
+func flat(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // openUblk opens the driver; where it is not loaded, that is tried.
 func openUblk(cfg ublkfront.Config) (*ublkfront.Host, error) {

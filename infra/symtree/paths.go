@@ -166,6 +166,10 @@ const (
 	TodoEmergencyLimit = "emergency-limit"
 )
 
+// ActualDevices is a key below actual-HOST of the cluster: what is to be known of
+// how that host makes devices.
+const ActualDevices = "devices"
+
 // Keys below actual-HOST of a resource: the facts about a member.
 const (
 	ActualIsAttached    = "is-attached"
