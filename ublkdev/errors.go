@@ -36,6 +36,10 @@ var (
 	// ErrNotRecoverable: the device cannot be taken over: it was made without
 	// recovery, never started, or is not of this package's shape.
 	ErrNotRecoverable = errors.New("ublk: device cannot be recovered")
+	// ErrHalfRecovered: a recovery failed where there is no way back: the ring of
+	// the loop has tags of the device. The end of the ring (or of the process)
+	// frees it for another attempt; until then its users wait.
+	ErrHalfRecovered = errors.New("ublk: device is half recovered")
 	// ErrForeign: the device carries another stamp than the one expected.
 	ErrForeign = errors.New("ublk: device belongs to another program")
 	// ErrTimeout: a command did not finish in time. It was cancelled, or, when

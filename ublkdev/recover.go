@@ -123,7 +123,7 @@ func (d *Device) letGo() error {
 	defer cancel()
 	return onLoop(ctx, d.lp, func() error {
 		if d.q.ring != nil {
-			return fmt.Errorf("ublk: device %d is half recovered; close the ring and try again", d.id)
+			return fmt.Errorf("%w: device %d; close the ring and try again", ErrHalfRecovered, d.id)
 		}
 		d.q.free()
 		return nil

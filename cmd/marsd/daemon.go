@@ -167,12 +167,7 @@ func (d *daemon) buildNode() error {
 	}
 	d.strat = strategy.New(strategy.Config{
 		Me: o.Host, Env: d.node.Executor(0), Executors: workers, Clock: d.clock, Tunables: d.tun, Devices: d.fronts.note,
-		Fatal: func(err error) {
-			select {
-			case d.fatal <- err:
-			default: // one reason is enough
-			}
-		},
+		Fatal: d.die,
 		Ready: func() {
 			d.started.Store(true)
 			select {
@@ -182,6 +177,14 @@ func (d *daemon) buildNode() error {
 		},
 	})
 	return nil
+}
+
+// die ends the daemon like a crash: the next one recovers. From anywhere.
+func (d *daemon) die(err error) {
+	select {
+	case d.fatal <- err:
+	default: // one reason is enough
+	}
 }
 
 // buildSys offers the tunables.

@@ -31,8 +31,10 @@
 //
 // # End
 //
-// SIGTERM, SIGINT and SIGHUP stop everything in order: devices are closed,
-// buffers are written back, positions are durable; exit code 0. A second
+// SIGTERM, SIGINT and SIGHUP stop everything in order: devices that nobody has
+// open are closed, others are left to the next marsd, where the kernel can (else
+// they are waited for, --stop-grace), buffers are written back, positions are
+// durable; exit code 0. A second
 // signal ends the process at once, exit code 1, as does an error after which
 // strategy can not go on. Both are what a crash is: the next start recovers.
 //
@@ -43,6 +45,8 @@
 //	sys/tuning/NAME
 //	sys/lamport_clock
 //	sys/trigger     write a number to look at everything now
+//	ublk/NAME       which ublk device has that name (package ublkfront)
+//	fuse/NAME/      where a FUSE file is mounted (package fuseloop)
 //
 // The directory lock is for one daemon; what else is below RUN_DIR belongs to
 // the device front ends.

@@ -39,7 +39,7 @@ const modprobeTimeout = 10 * time.Second
 // pickDevices chooses between ublk and FUSE with loop devices, and says once why
 // it is not ublk.
 func (d *daemon) pickDevices() (err error) {
-	d.fronts, err = pickFronts(&d.opt.Place, owner(d.cluster, d.opt.Host), d.log)
+	d.fronts, err = pickFronts(&d.opt.Place, owner(d.cluster, d.opt.Host), d.log, d.die)
 	if err == nil && d.fronts.note != "" {
 		d.log.Warn("devices: "+d.fronts.note, "by", d.fronts.kind)
 	}
@@ -49,8 +49,8 @@ func (d *daemon) pickDevices() (err error) {
 // owner is whose devices they are, the same after a restart.
 func owner(cluster, host string) string { return cluster + "/" + host }
 
-func pickFronts(p *place.Place, owner string, log *slog.Logger) (fronts, error) {
-	ublk, uerr := openUblk(ublkfront.Config{RunDir: p.RunDir, DevDir: p.DevDir, Owner: owner, Logger: log})
+func pickFronts(p *place.Place, owner string, log *slog.Logger, fatal func(error)) (fronts, error) {
+	ublk, uerr := openUblk(ublkfront.Config{RunDir: p.RunDir, DevDir: p.DevDir, Owner: owner, Logger: log, Fatal: fatal})
 	fuse, ferr := fuseloop.New(fuseloop.Config{RunDir: p.RunDir, DevDir: p.DevDir, Logger: log})
 	switch {
 	case uerr == nil && p.Device != "fuse":

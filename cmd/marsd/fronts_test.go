@@ -16,7 +16,7 @@ func TestPickFronts(t *testing.T) {
 	ublk := err == nil
 	pick := func(kind string) (fronts, error) {
 		dir := t.TempDir()
-		return pickFronts(&place.Place{RunDir: dir, DevDir: dir, Device: kind}, "cluster/a", slog.New(slog.DiscardHandler))
+		return pickFronts(&place.Place{RunDir: dir, DevDir: dir, Device: kind}, "cluster/a", slog.New(slog.DiscardHandler), nil)
 	}
 	f, err := pick("ublk")
 	switch {

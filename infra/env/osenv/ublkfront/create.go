@@ -43,12 +43,16 @@ func (v *devices) create(cfg env.DeviceConfig, dh env.DeviceHandler) (_ *device,
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	d := &device{h: h, v: v, name: cfg.Name, handler: dh}
-	if err := d.serve(ctx, cfg); err != nil {
+	taken, err := d.serve(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
 	d.size.Store(d.dev.Config().Size)
-	if err := d.appear(); err != nil {
-		return nil, errors.Join(err, d.dev.Stop(ctx, false))
+	switch err := d.appear(); {
+	case err != nil && taken:
+		h.log.Error("the device is served, but has no name", "device", d.name, "path", d.dev.Path(), "err", err)
+	case err != nil:
+		return nil, errors.Join(err, d.dev.Stop(ctx, true))
 	}
 	if err := d.look(); err != nil {
 		h.log.Warn("cannot tell whether the device is in use", "device", d.name, "err", err)
@@ -57,8 +61,9 @@ func (v *devices) create(cfg env.DeviceConfig, dh env.DeviceHandler) (_ *device,
 	return d, nil
 }
 
-// serve finds the device of a predecessor, or makes a new one.
-func (d *device) serve(ctx context.Context, cfg env.DeviceConfig) (err error) {
+// serve finds the device of a predecessor and tells that it was taken over, or
+// makes a new one.
+func (d *device) serve(ctx context.Context, cfg env.DeviceConfig) (taken bool, err error) {
 	h := d.h
 	stamp := stampOf(h.cfg.Owner, d.name)
 	if id, found := h.orphan(d.name); found {
@@ -66,13 +71,17 @@ func (d *device) serve(ctx context.Context, cfg env.DeviceConfig) (err error) {
 		switch {
 		case err == nil:
 			h.forget(d.name)
-			return d.tookOver(cfg)
+			d.tookOver(cfg)
+			return true, nil
 		case errors.Is(err, ublkdev.ErrGone), errors.Is(err, ublkdev.ErrForeign):
 			h.forget(d.name)
 		case errors.Is(err, ublkdev.ErrNotRecoverable):
-			return fmt.Errorf("%w: %w", env.ErrExist, err)
+			return false, fmt.Errorf("%w: %w", env.ErrExist, err)
+		case errors.Is(err, ublkdev.ErrHalfRecovered):
+			h.cfg.Fatal(fmt.Errorf("take over device %s: %w", d.name, err))
+			return false, err
 		default:
-			return err
+			return false, err
 		}
 	}
 	for id := uint32(firstID); id < lastID; id++ {
@@ -84,18 +93,17 @@ func (d *device) serve(ctx context.Context, cfg env.DeviceConfig) (err error) {
 			break
 		}
 	}
-	return err
+	return false, err
 }
 
 // tookOver checks what can not be changed any more.
-func (d *device) tookOver(cfg env.DeviceConfig) error {
+func (d *device) tookOver(cfg env.DeviceConfig) {
 	got := d.dev.Config()
 	d.h.log.Info("took over the device of an earlier daemon", "device", d.name, "path", d.dev.Path(), "size", got.Size)
 	if got.BlockSize < cfg.BlockSize {
 		d.h.log.Error("requests may fail: the device has smaller blocks than its disk needs now; close it, then restart marsd",
 			"device", d.name, "blocks", got.BlockSize, "needed", cfg.BlockSize)
 	}
-	return nil
 }
 
 // appear gives the device its name, and leaves a note of it.

@@ -21,6 +21,10 @@ type Config struct {
 	DevDir string       // device names appear here; made if missing; absolute
 	Owner  string       // who makes the devices, the same after a restart: cluster and host
 	Logger *slog.Logger // nil: slog.Default
+	// Fatal is told when a device can only be helped by a new process: its users
+	// wait for requests that this one has lost. nil: it is logged. It is called
+	// on any goroutine and must not block.
+	Fatal func(error)
 }
 
 // Executor is what serves devices: *osenv.Executor. Its ring must be there.
@@ -58,6 +62,9 @@ func New(cfg Config) (*Host, error) {
 	ctl, err := ublkdev.Open(ublkdev.ControlOptions{})
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Fatal == nil {
+		cfg.Fatal = func(err error) { cfg.Logger.Error("restart this process", "err", err) }
 	}
 	h := &Host{cfg: cfg, log: cfg.Logger, ctl: ctl, names: map[string]*device{}, orphans: map[uint64]uint32{}}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)

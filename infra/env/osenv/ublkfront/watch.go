@@ -3,12 +3,15 @@
 package ublkfront
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"mars/infra/env/osenv/devnode"
+	"mars/ublkdev"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,6 +53,9 @@ func (h *Host) watch() {
 		if !more {
 			return
 		}
+		for _, d := range list {
+			d.checkTags()
+		}
 		// Without the file (a driver built into the kernel) each look counts.
 		now, err := os.ReadFile(refcnt)
 		changed := err != nil || string(now) != last
@@ -74,6 +80,17 @@ func (h *Host) live() (list []*device, more bool) {
 	h.watching = len(list) > 0
 	slices.SortFunc(list, func(a, b *device) int { return strings.Compare(a.name, b.name) })
 	return list, h.watching
+}
+
+// checkTags looks whether requests were lost that users wait for.
+func (d *device) checkTags() {
+	select {
+	case <-d.dev.Done(): // awaitEnd tells why
+	default:
+		if err := d.dev.Err(); err != nil && !errors.Is(err, ublkdev.ErrDetached) {
+			d.h.cfg.Fatal(fmt.Errorf("device %s can not be served any more: %w", d.name, err))
+		}
+	}
 }
 
 // lookAll counts the users of devices. One that is being closed or probed is
