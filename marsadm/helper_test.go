@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -126,8 +127,24 @@ func newFake(t testing.TB, host string) *fakeSys {
 // newSys is a host with an empty tree and no marsd.
 func newSys(t testing.TB, host string) *fakeSys {
 	t.Helper()
+	return newSysIn(t, host, memDir(t))
+}
+
+// memDir is a directory in memory, where there is such a thing: thousands of
+// trees are made here, each change with an fsync.
+func memDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "mars-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func newSysIn(t testing.TB, host, dir string) *fakeSys {
+	t.Helper()
 	s := newFake(t, host)
-	dir := t.TempDir()
 	s.place.MarsDir = dir
 	fs, err := osenv.NewFS(dir)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // newBig is host A in a cluster of four hosts with 100 resources.
 func newBig(tb testing.TB) *fakeSys {
 	tb.Helper()
-	s := newSys(tb, "A")
+	s := newSysIn(tb, "A", tb.TempDir())
 	s.loaded = true
 	fillMember(s, "A")
 	var b symtree.Batch
