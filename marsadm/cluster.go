@@ -5,6 +5,7 @@ package marsadm
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,9 @@ func createCluster(x *run) error {
 	if err != nil {
 		return err
 	}
+	if err := x.begin(); err != nil {
+		return err
+	}
 	changes := memberChanges(x.host, ip)
 	if !x.opt.insecure && !x.opt.dryRun {
 		print, err := x.sys.Keys().Mint(uuid, x.host)
@@ -56,6 +60,10 @@ func createCluster(x *run) error {
 		return err
 	}
 	if err := x.commit([]symtree.Change{symtree.Set(symtree.UUIDPath(), uuid, 0)}, nil); err != nil {
+		return err
+	}
+	// Only when the uuid is durable.
+	if err := x.commit([]symtree.Change{symtree.Remove(x.unfinishedPath())}, nil); err != nil {
 		return err
 	}
 	if !x.opt.dryRun {
@@ -96,12 +104,44 @@ func (x *run) checkFresh(what string) error {
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", dir, err)
 	}
+	unfinished := x.unfinished()
 	for _, fi := range infos {
-		if !ignorable(fi.Name) {
+		if !ignorable(fi.Name) && !(unfinished && x.tree.Exists(fi.Name)) {
 			return dieHint("move it away, or start over with a fresh file system; an earlier attempt that was cut short leaves such things, too", "cannot %s a cluster: %s must be empty, found '%s'", what, dir, path.Join(dir, fi.Name))
 		}
 	}
 	return nil
+}
+
+// unfinishedPath is a link that is there while create-cluster or join-cluster is
+// under way: what is found with it, and without a uuid, is of no use to anybody.
+func (x *run) unfinishedPath() string { return symtree.GlobalActualPath(x.host, "unfinished") }
+
+// unfinished tells whether the directory has only what an attempt has left that
+// was cut short: never a logfile, whatever else is missing.
+func (x *run) unfinished() bool {
+	begun := x.tree.Exists(x.unfinishedPath())
+	ok := true
+	x.tree.Walk(func(_ string, e symtree.Entry) bool {
+		ok = ok && (e.Kind == symtree.Dir || e.Kind == symtree.Link && begun)
+		return ok
+	})
+	return ok
+}
+
+// begin clears away what an earlier attempt has left, and says that one is
+// under way.
+func (x *run) begin() error {
+	var gone []symtree.Change
+	for _, i := range slices.Backward(x.tree.Items()) { // contents before directories
+		if i.Path != x.unfinishedPath() && i.Path != symtree.Parent(x.unfinishedPath()) {
+			gone = append(gone, symtree.Remove(i.Path))
+		}
+	}
+	if err := x.commit([]symtree.Change{symtree.Set(x.unfinishedPath(), x.cmd.name, 0)}, nil); err != nil {
+		return err
+	}
+	return x.commit(gone, nil)
 }
 
 // ignorable tells whether an entry does not count: what mkfs makes, message

@@ -50,8 +50,14 @@ func TestFreshRefusals(t *testing.T) {
 		code  int
 		text  string
 	}{
-		"loaded":      {func(s *fakeSys) { s.loaded = true }, "create-cluster", 1, "marsd is running"},
-		"not empty":   {func(s *fakeSys) { s.file("precious", 1) }, "create-cluster", 1, "must be empty, found"},
+		"loaded":    {func(s *fakeSys) { s.loaded = true }, "create-cluster", 1, "marsd is running"},
+		"not empty": {func(s *fakeSys) { s.file("precious", 1) }, "create-cluster", 1, "must be empty, found"},
+		"logs": {func(s *fakeSys) {
+			s.set("actual-A/unfinished", "x")
+			s.set("resource-r/size", "1")
+			s.file("resource-r/log-000000001-A", 1)
+		}, "create-cluster", 1, "must be empty, found"},
+		"links":       {func(s *fakeSys) { s.set("userspace/x", "y") }, "create-cluster", 1, "must be empty, found"},
 		"not mounted": {func(s *fakeSys) { s.place.MarsDir, s.mounted = "/mars", false }, "create-cluster", 1, "/mars is not mounted"},
 		"no /mars":    {func(s *fakeSys) {}, "create-cluster --mars-dir=/nowhere", 1, "directory does not exist"},
 		"bad ip":      {func(s *fakeSys) {}, "create-cluster --ip=300.1", 1, "is no IP address"},

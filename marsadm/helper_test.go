@@ -158,7 +158,7 @@ func newSysIn(t testing.TB, host, dir string) *fakeSys {
 const testUUID = "00000000-0000-4000-8000-000000000001"
 
 // newMember is host in a cluster of A, B and C, with a marsd.
-func newMember(t *testing.T, host string) *fakeSys {
+func newMember(t testing.TB, host string) *fakeSys {
 	t.Helper()
 	s := newSys(t, host)
 	s.loaded = true
@@ -172,7 +172,7 @@ func fillMember(s *fakeSys, host string) {
 
 // newPair is host in a resource r of A (primary) and B (secondary, all
 // applied), with a log of 500 bytes.
-func newPair(t *testing.T, host string) *fakeSys {
+func newPair(t testing.TB, host string) *fakeSys {
 	t.Helper()
 	s := newMember(t, host)
 	fillPair(s)

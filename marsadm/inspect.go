@@ -131,7 +131,7 @@ func showLinks(x *run) error {
 	}
 	show := func(path string) {
 		if v, ok := x.tree.Value(path); ok {
-			x.say("%s=%s", path, v)
+			x.say("%s=%s", path, oneLine(v))
 		}
 	}
 	for _, path := range []string{symtree.IPPath(x.host), symtree.AlivePath(x.host), symtree.EmergencyPath(x.host), symtree.RestSpacePath(x.host)} {

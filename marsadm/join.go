@@ -76,6 +76,9 @@ func (x *run) adopt(a joinAnswer, ip string) error {
 		}
 		links = append(links, c)
 	}
+	if err := x.begin(); err != nil {
+		return err
+	}
 	if _, err := x.store.Commit(links); err != nil {
 		return err
 	}
@@ -83,6 +86,9 @@ func (x *run) adopt(a joinAnswer, ip string) error {
 		return err
 	}
 	if _, err := x.store.Commit([]symtree.Change{uuid}); err != nil {
+		return err
+	}
+	if _, err := x.store.Commit([]symtree.Change{symtree.Remove(x.unfinishedPath())}); err != nil {
 		return err
 	}
 	x.say("Successfully joined cluster, uuid='%s'", a.UUID)
@@ -120,6 +126,9 @@ func enrol(x *run) error {
 		return err
 	}
 	for _, l := range x.tree.Links() {
+		if n, err := symtree.Parse(l.Path); err == nil && n.Kind == symtree.KindGlobalActual && n.Key == "unfinished" {
+			continue
+		}
 		a.Links = append(a.Links, joinLink{l.Path, l.Value, l.Stamp})
 	}
 	text, err := json.Marshal(a)

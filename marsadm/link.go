@@ -3,6 +3,7 @@
 package marsadm
 
 import (
+	"io"
 	"strings"
 
 	"mars/infra/symtree"
@@ -67,7 +68,10 @@ func getLink(x *run) error {
 		if !ok {
 			return die("cannot read symlink '%s'", arg)
 		}
-		x.say("%s", value)
+		// As it is: for scripts.
+		if _, err := io.WriteString(x.sys.Stdout(), value+"\n"); err != nil {
+			return err
+		}
 	}
 	return nil
 }

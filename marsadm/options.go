@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mars/infra/place"
+	"mars/infra/symtree"
 )
 
 // options are the global options. They may stand anywhere on the line.
@@ -51,7 +52,7 @@ func optionTable() []optionDef {
 	return []optionDef{
 		{"force", "f", "", "skip some preconditions (dangerous)", flag(func(o *options) *bool { return &o.force })},
 		{"timeout", "", "SECONDS", "wait no longer (-1: for ever, 0: not at all)", setTimeout},
-		{"host", "", "NAME", "act as if on that host", func(o *options, _ *place.Place, v string) error { o.host = v; return nil }},
+		{"host", "", "NAME", "act as if on that host", setHost},
 		{"verbose", "v", "", "tell more", flag(func(o *options) *bool { return &o.verbose })},
 		{"dry-run", "d", "", "show the link changes, change nothing, wait for nothing", flag(func(o *options) *bool { return &o.dryRun })},
 		{"ip", "", "ADDRESS", "own address, for create-cluster and join-cluster", func(o *options, _ *place.Place, v string) error { o.ip = v; return nil }},
@@ -65,6 +66,16 @@ func optionTable() []optionDef {
 		{"help", "h", "", "show the commands", flag(func(o *options) *bool { return &o.help })},
 		{"version", "", "", "show the version", flag(func(o *options) *bool { return &o.version })},
 	}
+}
+
+// setHost: an empty name, of a variable that a script has not set, must not
+// mean this host.
+func setHost(o *options, _ *place.Place, v string) error {
+	if err := symtree.CheckHost(v); err != nil {
+		return usage("--host: %v", err)
+	}
+	o.host = v
+	return nil
 }
 
 func setTimeout(o *options, _ *place.Place, v string) error {

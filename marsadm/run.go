@@ -5,10 +5,14 @@ package marsadm
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"mars/infra/env"
 	"mars/infra/symtree"
@@ -120,11 +124,45 @@ func (x *run) fail(err error) int {
 
 // Output goes to the terminal or a pipe; when that is gone there is nobody
 // left to tell.
-func (x *run) say(format string, a ...any)    { fmt.Fprintf(x.sys.Stdout(), format+"\n", a...) }
-func (x *run) errorf(format string, a ...any) { fmt.Fprintf(x.sys.Stderr(), format, a...) }
+//
+// What stands in links was written by anybody: nothing of it may steer the
+// terminal.
+func (x *run) say(format string, a ...any) {
+	io.WriteString(x.sys.Stdout(), visible(fmt.Sprintf(format+"\n", a...)))
+}
+func (x *run) errorf(format string, a ...any) {
+	io.WriteString(x.sys.Stderr(), visible(fmt.Sprintf(format, a...)))
+}
 func (x *run) warn(format string, a ...any) {
 	x.errorf("WARNING: "+format+"\n", a...)
 }
+
+// visible replaces control characters, but for tabs and ends of lines, and what
+// is no UTF-8.
+func visible(text string) string {
+	plain := func(r rune) bool {
+		return r == '\n' || r == '\t' || r != utf8.RuneError && !unicode.IsControl(r) && !unicode.Is(unicode.Cf, r)
+	}
+	if strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for i, r := range text {
+		_, n := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case plain(r):
+			b.WriteRune(r)
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, "\\x%02x", text[i])
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// oneLine is for a value in a list of lines, which it must not add to.
+func oneLine(value string) string { return strings.ReplaceAll(value, "\n", `\n`) }
 
 // prepare checks what all commands have in common, in a fixed order, and
 // reads the tree.
@@ -195,9 +233,6 @@ func (x *run) actAs() error {
 	x.host = own
 	if x.opt.host == "" || x.opt.host == own {
 		return nil
-	}
-	if err := symtree.CheckHost(x.opt.host); err != nil {
-		return usage("--host: %v", err)
 	}
 	if x.cmd.has(hereOnly) {
 		return usage("%s can not be combined with --host", x.cmd.name)
