@@ -2,7 +2,6 @@ package simtest
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ type admSys struct {
 	h        *Host
 	co       *simenv.Coroutine
 	place    place.Place
+	in       []byte
 	out, err bytes.Buffer
 }
 
@@ -31,23 +31,23 @@ func (s *admSys) FS() (env.FS, error)         { return s.co.FS(), nil }
 func (s *admSys) Wall() int64                 { return s.co.Wall() }
 func (s *admSys) Mono() time.Duration         { return s.co.Mono() }
 func (s *admSys) Sleep(d time.Duration) error { return s.co.Sleep(d) }
-func (s *admSys) Random() io.Reader           { return random{s.co} }
+func (s *admSys) Random() io.Reader           { return bytes.NewReader(uuidBytes()) }
 func (s *admSys) PID() int                    { return int(s.co.Rand() % 30000) }
 func (s *admSys) UID() int                    { return 0 }
-func (s *admSys) Stdin() io.Reader            { return strings.NewReader("") }
+func (s *admSys) Stdin() io.Reader            { return bytes.NewReader(s.in) }
 func (s *admSys) Stdout() io.Writer           { return &s.out }
 func (s *admSys) Stderr() io.Writer           { return &s.err }
-func (s *admSys) Loaded() bool                { return s.h.Up() }
+func (s *admSys) Loaded() bool                { return s.h.Up() && s.h.Daemon != nil && s.h.life%2 == 1 }
 func (s *admSys) Mounted() bool               { return true }
 func (s *admSys) Device(name string) bool     { return s.h.Device(name) != nil }
 func (s *admSys) Address() (string, error)    { return s.h.Addr(), nil }
-func (s *admSys) Keys() marsadm.Keys          { return nil }
+func (s *admSys) Keys() marsadm.Keys          { return noKeys{} }
 
 func (s *admSys) Templates() (map[string]string, error) { return nil, nil }
 func (s *admSys) ErrnoText(n int) string                { return "" }
 
 func (s *admSys) Trigger(n int) {
-	if s.h.Up() {
+	if s.Loaded() {
 		st := s.h.Daemon
 		s.h.Env(0).Post(func() { st.Trigger(n) })
 	}
@@ -64,20 +64,42 @@ func (s *admSys) Disk(path string) (int64, error) {
 	return d.Size(), nil
 }
 
-func (s *admSys) SSH(string, []byte, int, ...string) ([]byte, error) {
-	return nil, errors.New("there is no ssh here")
+// SSH runs the command on another host of the cluster.
+func (s *admSys) SSH(host string, stdin []byte, _ int, command ...string) ([]byte, error) {
+	for _, h := range s.h.C.Hosts {
+		if h.Node.Host() != host || !h.Up() || command[0] != "marsadm" {
+			continue
+		}
+		m := h.begin(stdin, command[1:]...)
+		for !m.Done() {
+			if err := s.co.Sleep(10 * time.Millisecond); err != nil {
+				return nil, err
+			}
+		}
+		if m.status != 0 {
+			return nil, fmt.Errorf("exit status %d: %s", m.status, m.sys.err.String())
+		}
+		return m.sys.out.Bytes(), nil
+	}
+	return nil, errors.New("no connection")
 }
 
-// random reads from the coroutine's randomness.
-type random struct{ co *simenv.Coroutine }
+// noKeys are keys that are only words: the simulated network asks for none.
+type noKeys struct{}
 
-func (r random) Read(p []byte) (int, error) {
-	for i := 0; i < len(p); i += 8 {
-		var b [8]byte
-		binary.LittleEndian.PutUint64(b[:], r.co.Rand())
-		copy(p[i:], b[:])
-	}
-	return len(p), nil
+func (noKeys) Mint(cluster, host string) (string, error) { return strings.Repeat("0", 64), nil }
+func (noKeys) Request(host string) ([]byte, error)       { return []byte(host), nil }
+func (noKeys) Install(string, []byte) (string, error)    { return UUID, nil }
+func (noKeys) Admit([]byte, string) ([]byte, string, error) {
+	return []byte("key"), strings.Repeat("0", 64), nil
+}
+
+// uuidBytes are the randomness that UUID comes from, by which the hosts of the
+// simulated network know each other.
+func uuidBytes() []byte {
+	b := bytes.Repeat([]byte{0x11}, 16)
+	b[6], b[8] = 0x01, 0x01
+	return b
 }
 
 // command is a marsadm command under way.
@@ -92,12 +114,15 @@ type command struct {
 func (m *command) output() string { return m.sys.out.String() + m.sys.err.String() }
 
 // start starts a marsadm command on a host.
-func (h *Host) start(args ...string) *command {
+func (h *Host) start(args ...string) *command { return h.begin(nil, args...) }
+
+// begin is start with an input.
+func (h *Host) begin(stdin []byte, args ...string) *command {
 	m := &command{status: -1, line: h.Node.Host() + ": marsadm " + strings.Join(args, " ")}
 	p := place.FromEnv(func(string) string { return "" }, h.Node.Host())
 	p.MarsDir = "/sim"
 	m.Coroutine = h.Go(func(co *simenv.Coroutine) {
-		m.sys = &admSys{h: h, co: co, place: p}
+		m.sys = &admSys{h: h, co: co, place: p, in: stdin}
 		m.status = marsadm.Run(m.sys, args)
 	})
 	return m
