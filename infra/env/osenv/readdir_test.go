@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package osenv
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"mars/infra/env"
+)
+
+// TestReadDirPairs: a value never comes with the mtime of another one, however
+// fast the link is replaced. Each value here is its own mtime.
+func TestReadDirPairs(t *testing.T) {
+	f, err := NewFS(t.TempDir())
+	ok(t, err)
+	defer f.(io.Closer).Close()
+	ok(t, f.Mkdir("d"))
+	put := func(n int64) {
+		ok(t, f.Symlink(strconv.FormatInt(n, 10), "d/.tmp"))
+		ok(t, f.Lutimes("d/.tmp", n))
+		ok(t, f.Rename("d/.tmp", "d/link"))
+	}
+	put(1)
+	var rounds atomic.Int64
+	stop, done := make(chan bool), make(chan bool)
+	go func() {
+		defer close(done)
+		for n := int64(2); ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+				put(n)
+				rounds.Store(n)
+			}
+		}
+	}()
+	values, reads := 0, 0
+	for ; reads < 20_000 && (reads < 2_000 || rounds.Load() < 2_000); reads++ {
+		list, err := f.ReadDir("d")
+		ok(t, err)
+		for _, fi := range list {
+			if fi.Value == "" || fi.Name != "link" {
+				continue
+			}
+			values++
+			if fi.Value != strconv.FormatInt(fi.MtimeNS, 10) {
+				t.Fatalf("value %s with mtime %d", fi.Value, fi.MtimeNS)
+			}
+		}
+	}
+	close(stop)
+	<-done
+	if values == 0 || rounds.Load() < 10 {
+		t.Errorf("%d values in %d reads, %d changes: it tested nothing", values, reads, rounds.Load())
+	}
+}
+
+func TestReadDirs(t *testing.T) {
+	f, err := NewFS(t.TempDir())
+	ok(t, err)
+	defer f.(io.Closer).Close()
+	var names []string
+	for i := range 40 {
+		dir := fmt.Sprintf("d%d", i)
+		ok(t, f.Mkdir(dir))
+		ok(t, f.Symlink(dir+"'s", dir+"/link"))
+		names = append(names, dir)
+	}
+	names[7] = "gone"
+	ok(t, f.Symlink("d1", "elsewhere"))
+	names[8] = "elsewhere"
+	infos, errs := f.(env.DirsReader).ReadDirs(names)
+	for i, name := range names {
+		switch {
+		case i == 7:
+			is(t, errs[i], env.ErrNotExist)
+		case i == 8:
+			if errs[i] == nil {
+				t.Error("a link to a directory is followed")
+			}
+		case errs[i] != nil || len(infos[i]) != 1 || infos[i][0].Value != name+"'s":
+			t.Errorf("%s: %+v, %v", name, infos[i], errs[i])
+		}
+	}
+	if infos, errs := f.(env.DirsReader).ReadDirs(nil); len(infos)+len(errs) != 0 {
+		t.Errorf("of nothing: %v, %v", infos, errs)
+	}
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package symtree
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"mars/infra/env/osenv"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestLoadOnly: what is wanted is read whole, what is not appears empty, and
+// what is outside of resources is always read. The real directory gives the
+// same tree as one that tells no values along with the names.
+func TestLoadOnly(t *testing.T) {
+	dir := t.TempDir()
+	real, err := osenv.NewFS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.(io.Closer).Close()
+	mem := newMemFS()
+	var b Batch
+	for _, path := range []string{"uuid", "ips/ip-h", "userspace/a/b", "resource-r/size", "resource-r/todo-h/sync", "resource-r/actual-i/open-count", "resource-q/size", "resource-q/todo-h/sync"} {
+		b.Set(path, "1")
+	}
+	b.Create(LogPath("r", 1, "h"))
+	for _, s := range []*Store{NewStore(real, AdmTemp), NewStore(mem, AdmTemp)} {
+		if err := s.CommitBatch(&b, 77); err != nil {
+			t.Fatal(err)
+		}
+		tree, _, err := s.LoadOnly(func(dir string) bool { return dir == "resource-r" || dir == "resource-r/todo-h" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `ips/
+ips/ip-h -> 1 @77
+resource-q/
+resource-r/
+resource-r/actual-i/
+resource-r/log-000000001-h 0 bytes
+resource-r/size -> 1 @77
+resource-r/todo-h/
+resource-r/todo-h/sync -> 1 @77
+userspace/
+userspace/a/
+userspace/a/b -> 1 @77
+uuid -> 1 @77
+`
+		if diff := cmp.Diff(want, tree.String()); diff != "" {
+			t.Error(diff)
+		}
+		all, _, err := s.Load()
+		if err != nil || !strings.Contains(all.String(), "resource-q/todo-h/sync") {
+			t.Errorf("Load afterwards: %v, %v", all, err)
+		}
+	}
+}
