@@ -86,6 +86,10 @@ func showHelpOf(w io.Writer, name string) error {
 	if c.timeout != 0 {
 		wait = c.timeout
 	}
-	fmt.Fprintf(w, "usage: marsadm %s %s\n  %s\n  Waits no longer than %v unless --timeout says otherwise.\n", c.name, c.usage, c.brief, wait)
+	limit := "for ever"
+	if wait > 0 {
+		limit = "no longer than " + wait.String()
+	}
+	fmt.Fprintf(w, "usage: marsadm %s %s\n  %s\n  Waits %s unless --timeout says otherwise.\n", c.name, c.usage, c.brief, limit)
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 func inspectCommands() []command {
 	const look = wantTree | inspects
 	list := []command{
-		{name: "status", usage: "[RES]", group: grpInspect, brief: "what a resource is doing, and why not", scope: anyResource, needs: look, run: showStatus},
+		{name: "status", usage: "[RES]", group: grpInspect, brief: "what a resource is doing, and why not", scope: anyResource, needs: look | speaksJSON, run: showStatus},
 		viewCommand(),
 		{name: "show", usage: "[RES]", group: grpInspect, brief: "the links of this host", scope: anyResource, needs: look | ownFacts, run: showLinks},
 		{name: "cat", usage: "PATH...", group: grpInspect, brief: "a message file, with readable times", min: 1, max: -1, needs: wantDir | inspects | anyone | hereOnly, reads: readsNone, run: catFiles},
@@ -222,7 +222,7 @@ func showInfo(j *job) error { return j.cat(logStatus(j)) }
 // showErrors fails if there are problems, so that scripts can test for it.
 func showErrors(j *job) error {
 	bad := 0
-	for _, text := range (&statusView{j.run, j.tree, j.res}).splits() {
+	for _, text := range splitTexts(j.tree, j.res) {
 		j.say("%s", text)
 		bad++
 	}

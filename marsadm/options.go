@@ -22,6 +22,7 @@ type options struct {
 	insecure bool           // create-cluster --insecure-network
 	ip       string
 	macro    string // text in place of view's first macro
+	json     bool // JSON instead of text
 	help     bool
 	version  bool
 }
@@ -63,6 +64,7 @@ func optionTable() []optionDef {
 		{"dev-dir", "", "DIR", "where devices appear ($MARS_DEV_DIR)", dir(func(p *place.Place) *string { return &p.DevDir })},
 		{"pki-dir", "", "DIR", "keys ($MARS_PKI_DIR)", dir(func(p *place.Place) *string { return &p.PKIDir })},
 		{"ssh", "", "PROGRAM", "called as PROGRAM HOST COMMAND... ($MARS_SSH)", dir(func(p *place.Place) *string { return &p.SSH })},
+		{"json", "", "", "for status and explain: JSON instead of text", flag(func(o *options) *bool { return &o.json })},
 		{"help", "h", "", "show the commands", flag(func(o *options) *bool { return &o.help })},
 		{"version", "", "", "show the version", flag(func(o *options) *bool { return &o.version })},
 	}

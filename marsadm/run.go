@@ -219,6 +219,9 @@ func (x *run) arguments(words []string) error {
 	if c.max >= 0 && len(words) > c.max {
 		return usage("surplus argument '%s': marsadm %s %s", words[c.max], c.name, c.usage)
 	}
+	if x.opt.json && !c.has(speaksJSON) {
+		return usage("command '%s' has no JSON output", c.name)
+	}
 	x.args = words
 	return nil
 }

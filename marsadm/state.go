@@ -7,26 +7,24 @@ import (
 	"fmt"
 
 	"mars/infra/history"
+	"mars/infra/status"
 	"mars/infra/symtree"
 )
 
 // Keys below actual-HOST of a resource that only people read.
 const (
-	actualSplit = "split-brain" // why and where, if there is one
-	actualWhy   = "why"         // why nothing is happening
+	actualSplit = status.ActualSplit
+	actualWhy   = status.ActualWhy
 )
 
 // reason is a text that marsd publishes; what stands for none is empty.
-func reason(value string) string {
-	switch value {
-	case "-", "0", "none", symtree.None:
-		return ""
-	}
-	return value
-}
+func reason(value string) string { return status.Reason(value) }
 
-// memberState is what the tree says about one member of a resource.
+// memberState is what commands ask about a member of a resource: a flat view of
+// status.Member.
 type memberState struct {
+	full *status.Member
+
 	host       string
 	designated bool
 	primary    bool // actually
@@ -45,149 +43,53 @@ type memberState struct {
 	source string              // whose version the others are measured by
 	end    symtree.VersionHead // the end of it
 	lag    int64               // bytes of logs up to there; -1: not known
-	split  *history.Split
-	said   string // what its marsd says about a split brain
+	split  *status.Split       // that its links show
+	said   string              // what its marsd says about a split brain
 	opened int64
 	code   int64 // replay-code, negative: replay stopped
 }
 
+// stateOf reads the state of a member.
+func stateOf(t *symtree.Tree, res, host string) *memberState {
+	m := status.MemberOf(t, res, host)
+	s := &memberState{
+		full: m, host: host, designated: m.Designated, primary: m.Primary, attached: m.Disk.Attached, wanted: m.Switches.Attach,
+		syncing: m.Sync.Active, replaying: m.Replay.Active, copying: m.Fetch.Active,
+		size: m.Sync.Total, synced: m.Sync.Done, passed: m.Sync.Passed,
+		source: status.Reference(t, res), end: m.ReferenceEnd(), lag: int64(m.Lag), opened: m.Device.Opened, code: m.Replay.Code,
+	}
+	s.replay, s.known = m.ReplayLink()
+	for i := range m.Splits {
+		if m.Splits[i].Said {
+			s.said = m.Splits[i].Why
+		} else {
+			s.split = &m.Splits[i]
+		}
+	}
+	return s
+}
+
 // consistent: the disk holds a past version of the resource.
-func (m *memberState) consistent() bool { return m.known && m.synced >= m.size && m.passed }
+func (m *memberState) consistent() bool { return m.full.Consistent() }
 
 // uptodate: consistent, and nothing is known that is not applied.
-func (m *memberState) uptodate() bool {
-	return m.consistent() && m.split == nil && m.said == "" && (m.primary || m.lag == 0)
-}
+func (m *memberState) uptodate() bool { return m.full.UpToDate() }
 
 // diskWord is the state of the disk in one word.
-func (m *memberState) diskWord() string {
-	switch {
-	case !m.consistent():
-		return "Inconsistent"
-	case !m.attached && !m.wanted:
-		return "Detached"
-	case m.uptodate():
-		return "UpToDate"
-	}
-	return "Outdated"
-}
-
-// claimsOf are the claims of all members but one, by their version links, and
-// those of that one.
-func claimsOf(t *symtree.Tree, res, host string) (others, own []history.Claim) {
-	for _, v := range t.Versions(res) {
-		link, err := symtree.ParseVersion(v.Value)
-		if err != nil || link.Number != v.Number || !t.IsMember(res, v.Host) {
-			continue
-		}
-		c := history.Claim{Host: v.Host, Log: history.Log{Number: link.Number, Origin: link.Origin}, Len: link.Pos, Head: link.VersionHead.String()}
-		if link.Prev != nil {
-			c.Prev = link.Prev.String()
-		}
-		if v.Host == host {
-			own = append(own, c)
-		} else {
-			others = append(others, c)
-		}
-	}
-	return others, own
-}
+func (m *memberState) diskWord() string { return m.full.Disk.State }
 
 // walkFrom follows the history from where a member stands; ok is false if its
 // replay link is missing or damaged.
 func walkFrom(t *symtree.Tree, res, host string) (way history.Way, ok bool) {
-	r, ok := t.Replay(res, host)
-	if !ok {
-		return way, false
-	}
-	prev, _ := t.Value(symtree.VersionPath(res, r.Number-1, host))
-	others, own := claimsOf(t, res, host)
-	at := history.Point{Log: history.Log{Number: r.Number, Origin: r.Origin}, Pos: r.Pos, Prev: prev}
-	return history.Walk(at, others, own), true
+	return status.WalkFrom(t, res, host)
 }
 
-// leader is the member that the others are measured by: the designated
-// primary, else an actual one, else the one that has got furthest.
-func leader(t *symtree.Tree, res string) string {
-	if p := t.Primary(res); p != "" && t.IsMember(res, p) {
-		return p
-	}
-	best, at := "", symtree.VersionHead{}
-	for _, host := range t.Members(res) {
-		if n, _ := t.Int(symtree.ActualPath(res, host, symtree.ActualIsPrimary)); n != 0 {
-			return host
-		}
-		if h, ok := lastVersion(t, res, host); ok && (best == "" || h.Compare(at) > 0) {
-			best, at = host, h
-		}
-	}
-	return best
-}
+// leader is the member that the others are measured by.
+func leader(t *symtree.Tree, res string) string { return status.Reference(t, res) }
 
 // lastVersion is the head of a member's version link with the highest number.
-func lastVersion(t *symtree.Tree, res, host string) (last symtree.VersionHead, ok bool) {
-	for _, v := range t.Versions(res) {
-		if v.Host != host {
-			continue
-		}
-		if link, err := symtree.ParseVersion(v.Value); err == nil && link.Number == v.Number {
-			last, ok = link.VersionHead, true
-		}
-	}
-	return last, ok
-}
-
-// stateOf reads the state of a member.
-func stateOf(t *symtree.Tree, res, host string) *memberState {
-	num := func(key string) int64 {
-		n, _ := t.Int(symtree.ActualPath(res, host, key))
-		return n
-	}
-	m := &memberState{
-		host: host, designated: t.Primary(res) == host, source: leader(t, res), lag: -1,
-		primary: num(symtree.ActualIsPrimary) != 0, attached: num(symtree.ActualIsAttached) != 0,
-		syncing: num(symtree.ActualIsSyncing) != 0, replaying: num(symtree.ActualIsReplaying) != 0,
-		copying: num(symtree.ActualIsCopying) != 0, opened: num(symtree.ActualOpenCount), code: num(symtree.ActualReplayCode),
-		wanted: t.Bool(symtree.TodoPath(res, host, symtree.TodoAttach)),
-	}
-	m.size, _ = t.Size(res)
-	m.synced, _ = t.Int(symtree.SyncStatusPath(res, host))
-	m.replay, m.known = t.Replay(res, host)
-	m.passed = true
-	if v, ok := t.Value(symtree.SyncPosPath(res, host)); ok {
-		pos, err := symtree.ParseReplay(v)
-		m.passed = err == nil && m.replay.Compare(pos) >= 0
-	}
-	if way, ok := walkFrom(t, res, host); ok {
-		m.split = way.Split
-	}
-	said, _ := t.Value(symtree.ActualPath(res, host, actualSplit))
-	m.said = reason(said)
-	m.measure(t, res)
-	return m
-}
-
-// measure finds how far the member is behind the source, in bytes of logs.
-func (m *memberState) measure(t *symtree.Tree, res string) {
-	end, ok := lastVersion(t, res, m.source)
-	if !ok || !m.known {
-		return
-	}
-	m.end = end
-	if m.host == m.source || m.replay.Number > end.Number {
-		m.lag = 0
-		return
-	}
-	lag := -m.replay.Pos
-	for n := m.replay.Number; n <= end.Number; n++ {
-		value, _ := t.Value(symtree.VersionPath(res, n, m.source))
-		v, err := symtree.ParseVersion(value)
-		if err != nil || n == m.replay.Number && v.Origin != m.replay.Origin {
-			return
-		}
-		lag += v.Pos
-	}
-	m.lag = max(lag, 0)
+func lastVersion(t *symtree.Tree, res, host string) (symtree.VersionHead, bool) {
+	return status.LastVersion(t, res, host)
 }
 
 // caughtUp tells what is still missing until the member has fetched and

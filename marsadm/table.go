@@ -34,6 +34,7 @@ const (
 	hereOnly                       // not with --host
 	hidden                         // not in help
 	ownFacts                       // of other hosts only their links are read, not their switches and facts
+	speaksJSON                     // understands --json
 
 	// onResource is what operations on resources have in common.
 	onResource = wantTree | wantLoaded | wantExisting | wantMember
@@ -73,7 +74,7 @@ const (
 // commandTable lists all commands.
 func commandTable() []command {
 	return slices.Concat(clusterCommands(), resourceCommands(), switchCommands(), logCommands(), housekeepingCommands(), consistencyCommands(),
-		waitCommands(), inspectCommands(), linkCommands(), drbdCommands(), toolCommands())
+		waitCommands(), inspectCommands(), statusCommands(), linkCommands(), drbdCommands(), toolCommands())
 }
 
 func findCommand(name string) *command {

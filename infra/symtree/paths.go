@@ -186,3 +186,15 @@ const (
 	ActualIsEmergency   = "is-emergency"
 	ActualReplayCode    = "replay-code"
 )
+
+// ActualDevice is the key below actual-HOST that tells whether a device, named
+// as below /dev/mars, is there.
+func ActualDevice(name string) string { return "device-" + name }
+
+// ActualCopySync is the key below actual-HOST that tells whether the sync of
+// HOST copies.
+func ActualCopySync(host string) string { return "copy-syncstatus-" + host }
+
+// LocalConnection is the key below local-HOST of a connection, named by what is
+// connected and where to: -1 broken, 0 being made, 1 there.
+func LocalConnection(name string) string { return "connection-" + name }

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package measure
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestHistogramBounds(t *testing.T) {
+	h := Histogram{Base: 100}
+	for _, c := range []struct {
+		v      int64
+		bucket int
+	}{{-5, 0}, {0, 0}, {100, 0}, {101, 1}, {200, 1}, {201, 2}, {400, 2}, {401, 3}, {100 << 18, 18}, {100<<18 + 1, 19}, {1 << 62, 19}} {
+		before := h
+		h.Add(c.v)
+		for i := range h.Counts {
+			want := before.Counts[i]
+			if i == c.bucket {
+				want++
+			}
+			if h.Counts[i] != want {
+				t.Errorf("%d: bucket %d holds %d, expected %d", c.v, i, h.Counts[i], want)
+			}
+		}
+	}
+	if h.Bound(0) != 100 || h.Bound(3) != 800 || h.Bound(Buckets-1) != 0 {
+		t.Errorf("bounds %d, %d, %d", h.Bound(0), h.Bound(3), h.Bound(Buckets-1))
+	}
+}
+
+// Every value is in the bucket whose bounds enclose it.
+func TestHistogramProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := Histogram{Base: rapid.Int64Range(1, 1<<40).Draw(t, "base")}
+		v := rapid.Int64Min(0).Draw(t, "value")
+		h.Add(v)
+		for i, c := range h.Counts {
+			if c == 0 {
+				continue
+			}
+			if b := h.Bound(i); b != 0 && v > b || i > 0 && v <= h.Bound(i-1) {
+				t.Fatalf("base %d: %d is in bucket %d, above %d up to %d", h.Base, v, i, h.Bound(i-1), b)
+			}
+		}
+		if h.Count() != 1 {
+			t.Fatalf("%d values counted", h.Count())
+		}
+	})
+}
+
+func TestHistogramMerge(t *testing.T) {
+	a, b := Histogram{Base: 10}, Histogram{Base: 10}
+	a.Add(5)
+	b.Add(15)
+	b.Add(1 << 40)
+	a.Merge(&b)
+	if a.Count() != 3 || a.Sum != 20+1<<40 || a.Counts[0] != 1 || a.Counts[1] != 1 || a.Counts[Buckets-1] != 1 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestHistogramAddDoesNotAllocate(t *testing.T) {
+	h := Histogram{Base: 10}
+	if n := testing.AllocsPerRun(100, func() { h.Add(12345) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestRate(t *testing.T) {
+	var r Rate
+	for _, c := range []struct {
+		count int64
+		at    time.Duration
+		want  int64
+	}{
+		{500, time.Second, 0}, // nothing to compare with
+		{1500, 2 * time.Second, 1000},
+		{2500, 2 * time.Second, 1000}, // no time has passed
+		{3500, 4 * time.Second, 1000},
+		{3500, 5 * time.Second, 0},
+		{10, 6 * time.Second, 0}, // counted from the beginning again
+		{110, 7 * time.Second, 100},
+	} {
+		if got := r.Look(c.count, c.at); got != c.want || r.Value() != c.want {
+			t.Errorf("%d at %v: %d, expected %d", c.count, c.at, got, c.want)
+		}
+	}
+}

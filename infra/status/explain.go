@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package status
+
+import "fmt"
+
+// ExplainSchema names the form of an Explanation in JSON; its version is
+// Version too.
+const ExplainSchema = "mars.explanation"
+
+// Explanation is why nothing more is happening to a resource on a host: a chain
+// of facts, each of which the next one rests on. The last one decides.
+type Explanation struct {
+	Schema   string `json:"schema"`
+	Version  int    `json:"version"`
+	Resource string `json:"resource"`
+	Host     string `json:"host"`
+	Facts    []Fact `json:"facts"`
+	// Healthy is true if nothing needs to be done: all is as it was asked for,
+	// or is on its way.
+	Healthy bool `json:"healthy"`
+	// Command is what to type next, On the host where; both are empty if
+	// there is nothing to type. Where a decision is needed it is the cautious
+	// one; the facts tell the other.
+	Command string `json:"command"`
+	On      string `json:"on"`
+}
+
+// Fact is one link of the chain.
+type Fact struct {
+	OK   bool   `json:"ok"`
+	Text string `json:"text"`
+}
+
+// explainer walks the chain until something stands in the way.
+type explainer struct {
+	s *Status
+	r *Resource
+	m *Member
+	e *Explanation
+}
+
+func (x *explainer) good(format string, a ...any) {
+	x.e.Facts = append(x.e.Facts, Fact{true, fmt.Sprintf(format, a...)})
+}
+
+// bad ends the chain: the command on the host is what helps.
+func (x *explainer) bad(on, command, format string, a ...any) bool {
+	x.e.Facts = append(x.e.Facts, Fact{false, fmt.Sprintf(format, a...)})
+	x.e.Command, x.e.On = command, on
+	return true
+}
+
+// done ends the chain: nothing needs to be done.
+func (x *explainer) done(format string, a ...any) bool {
+	x.good(format, a...)
+	x.e.Healthy = true
+	return true
+}
+
+func (x *explainer) adm(verb string) string { return "marsadm " + verb + " " + x.r.Name }
+
+// Explain tells why nothing more is happening to a resource on the host that s
+// is seen from.
+func Explain(s *Status, res string) *Explanation {
+	e := &Explanation{Schema: ExplainSchema, Version: Version, Resource: res, Host: s.Host, Facts: []Fact{}}
+	x := &explainer{s: s, r: s.Resource(res), e: e}
+	for _, step := range []func() bool{
+		x.daemon, x.member, x.space, x.disk, x.split, x.primary, x.designation, x.connection, x.sync, x.fetch, x.replay, x.rest,
+	} {
+		if step() {
+			break
+		}
+	}
+	return e
+}
+
+func (x *explainer) daemon() bool {
+	if !x.s.Running {
+		return x.bad(x.s.Host, "marsd run", "no marsd is running on this host: links are only wishes")
+	}
+	x.good("marsd is running")
+	return false
+}
+
+func (x *explainer) member() bool {
+	if x.r == nil {
+		return x.bad(x.s.Host, "marsadm status", "there is no resource of that name; a new one needs some time to appear on other hosts")
+	}
+	if x.m = x.r.Member(x.s.Host); x.m == nil {
+		return x.bad(x.s.Host, x.adm("join-resource")+" DISK", "host %s has not joined resource %s", x.s.Host, x.r.Name)
+	}
+	x.good("host %s is a member of resource %s", x.m.Host, x.r.Name)
+	return false
+}
+
+// space: an emergency stops things one after the other (manual 2.4).
+func (x *explainer) space() bool {
+	h := x.s.FindHost(x.s.Host)
+	switch {
+	case h == nil || h.Emergency == 0:
+		return false
+	case x.m.Primary && h.Emergency >= 4:
+		return x.bad(x.m.Host, "marsadm log-delete-all all", "/mars is jammed (emergency level %d): logging has stopped, the replicas become outdated; make space, then invalidate them", h.Emergency)
+	case !x.m.Primary:
+		return x.bad(x.m.Host, "marsadm log-delete-all all", "/mars is filling up (emergency level %d): logs are not fetched any more until there is space", h.Emergency)
+	}
+	x.good("/mars is filling up: emergency level %d", h.Emergency)
+	return false
+}
+
+func (x *explainer) disk() bool {
+	m := x.m
+	switch {
+	case !m.Switches.Attach:
+		return x.bad(m.Host, x.adm("attach"), "the disk is detached, by its switch")
+	case !m.Disk.Attached:
+		return x.bad(m.Host, x.adm("show-errors"), "the disk %s shall be attached, but is not: %s", m.Disk.Path, x.because())
+	}
+	x.good("the disk is attached")
+	return false
+}
+
+// because is what marsd says.
+func (x *explainer) because() string {
+	if x.m.Why == "" {
+		return "marsd gives no reason (yet)"
+	}
+	return x.m.Why
+}
+
+func (x *explainer) split() bool {
+	if len(x.m.Splits) == 0 {
+		return false
+	}
+	s := x.m.Splits[0]
+	if x.m.Primary {
+		x.good("split brain (%s); this host goes on with its own version", s.Why)
+		return false
+	}
+	return x.bad(x.m.Host, x.adm("invalidate"), "split brain: %s. If the version of '%s' is the right one, give up the one here; if the one here is, say 'marsadm primary %s --force' here instead", s.Why, x.r.Reference, x.r.Name)
+}
+
+// primary is about a host that is primary or is to be.
+func (x *explainer) primary() bool {
+	m := x.m
+	switch {
+	case m.Primary && !m.Designated && m.Device.Opened > 0:
+		return x.bad(m.Host, x.adm("wait-umount"), "this host shall not be primary any more, but /dev/mars/%s is open (%d times): umount it", m.Device.Name, m.Device.Opened)
+	case m.Primary && !m.Designated:
+		return x.done("this host is about to become secondary")
+	case m.Primary && !m.Device.Present:
+		return x.bad(m.Host, x.adm("show-errors"), "this host is primary, but /dev/mars/%s is not there: %s", m.Device.Name, x.because())
+	case m.Primary:
+		x.good("this host is primary, /dev/mars/%s is there", m.Device.Name)
+		return x.replicas()
+	case m.Designated && m.Why != "":
+		return x.bad(m.Host, x.adm("status"), "this host shall become primary, but %s", m.Why)
+	case m.Designated:
+		return x.done("this host is about to become primary")
+	}
+	x.good("this host is secondary")
+	return false
+}
+
+// replicas looks at the other members from the primary.
+func (x *explainer) replicas() bool {
+	for i := range x.r.Members {
+		m := &x.r.Members[i]
+		h := x.s.FindHost(m.Host)
+		switch {
+		case m.Host == x.m.Host || m.UpToDate():
+		case len(m.Splits) > 0:
+			return x.bad(m.Host, x.adm("invalidate"), "member %s is in split brain: %s", m.Host, m.Splits[0].Why)
+		case h != nil && h.Alive == "no":
+			return x.bad(m.Host, "marsd run", "member %s is behind, its marsd is down; the logs that it needs are kept here", m.Host)
+		case !m.Switches.Attach:
+			return x.bad(m.Host, x.adm("up"), "member %s is behind, its disk is detached; the logs that it needs are kept here", m.Host)
+		case !m.Switches.Fetch || !m.Switches.Replay || !m.Sync.Finished() && !m.Switches.Sync:
+			return x.bad(m.Host, x.adm("up"), "member %s is behind and paused; the logs that it needs are kept here", m.Host)
+		case m.Why != "":
+			return x.bad(m.Host, x.adm("explain"), "member %s is behind: %s", m.Host, m.Why)
+		default:
+			x.good("member %s is behind and catching up", m.Host)
+		}
+	}
+	return x.done("nothing stands in the way")
+}
+
+func (x *explainer) designation() bool {
+	if x.r.Designated == "" {
+		return x.bad(x.r.Reference, x.adm("primary"), "no primary is designated: nobody writes, so there is nothing to replicate")
+	}
+	x.good("%s is designated primary", x.r.Designated)
+	return false
+}
+
+func (x *explainer) connection() bool {
+	h := x.s.FindHost(x.r.Designated)
+	switch {
+	case h == nil:
+		return x.bad(x.s.Host, "marsadm status", "host %s, the designated primary, is not in the cluster", x.r.Designated)
+	case h.Alive == "no":
+		return x.bad(h.Name, "marsd run", "marsd on %s is down", h.Name)
+	case h.LastHeard == "":
+		return x.bad(x.s.Host, "marsadm wait-cluster", "nothing has been heard of %s yet", h.Name)
+	}
+	return false
+}
+
+func (x *explainer) sync() bool {
+	m := x.m
+	switch {
+	case m.Sync.Finished():
+		return false
+	case !m.Switches.Sync:
+		return x.bad(m.Host, x.adm("resume-sync"), "the sync is paused, by its switch, at %d of %d bytes: the disk is inconsistent", m.Sync.Done, m.Sync.Total)
+	case !m.Sync.Active:
+		return x.bad(m.Host, "marsadm wait-cluster", "the sync does not run, at %d of %d bytes: %s", m.Sync.Done, m.Sync.Total, x.because())
+	}
+	return x.done("the sync is running, at %d of %d bytes, %d bytes/s", m.Sync.Done, m.Sync.Total, m.Sync.Rate)
+}
+
+func (x *explainer) fetch() bool {
+	m := x.m
+	switch {
+	case m.Lag == 0:
+		return false
+	case !m.Switches.Fetch:
+		return x.bad(m.Host, x.adm("connect"), "logfiles are not fetched, by the switch: %s", lagText(m.Lag))
+	case !m.Fetch.Active && (!m.Fetched.Known() || m.Fetched < m.Lag) && m.Why != "":
+		return x.bad(m.Host, x.adm("show-errors"), "logfiles are not fetched: %s", m.Why)
+	}
+	x.good("logfiles are fetched")
+	return false
+}
+
+func lagText(lag Amount) string {
+	if !lag.Known() {
+		return "how far this host is behind is not known"
+	}
+	return fmt.Sprintf("%d bytes are not applied", lag)
+}
+
+func (x *explainer) replay() bool {
+	m := x.m
+	switch {
+	case m.Replay.Code < 0:
+		return x.bad(m.Host, x.adm("invalidate"), "replay stopped for good, code %d: %s", m.Replay.Code, x.because())
+	case m.Lag == 0 && m.Sync.Passed:
+		return false
+	case !m.Switches.Replay:
+		return x.bad(m.Host, x.adm("resume-replay"), "replay is paused, by its switch: %s", lagText(m.Lag))
+	case !m.Replay.Active && m.Why != "":
+		return x.bad(m.Host, x.adm("show-errors"), "logfiles are not applied: %s", m.Why)
+	}
+	return x.done("replay is on its way, %s, %d bytes/s", lagText(m.Lag), m.Replay.Rate)
+}
+
+func (x *explainer) rest() bool {
+	m := x.m
+	switch {
+	case !m.Switches.Fetch:
+		return x.bad(m.Host, x.adm("connect"), "all that is known here is applied, but fetching is switched off: what is new will not arrive")
+	case !m.Switches.Replay:
+		return x.bad(m.Host, x.adm("resume-replay"), "all that is known here is applied, but replay is switched off: what is new will not be applied")
+	case m.UpToDate():
+		return x.done("this host is up to date: nothing is waiting")
+	}
+	return x.bad(m.Host, x.adm("status"), "the disk is %s, and marsd says: %s", m.Disk.State, x.because())
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package status
+
+import (
+	"mars/infra/history"
+	"mars/infra/symtree"
+)
+
+// ClaimsOf are the claims of all members but one, by their version links, and
+// those of that one.
+func ClaimsOf(t *symtree.Tree, res, host string) (others, own []history.Claim) {
+	for _, v := range t.Versions(res) {
+		link, err := symtree.ParseVersion(v.Value)
+		if err != nil || link.Number != v.Number || !t.IsMember(res, v.Host) {
+			continue
+		}
+		c := history.Claim{Host: v.Host, Log: history.Log{Number: link.Number, Origin: link.Origin}, Len: link.Pos, Head: link.VersionHead.String()}
+		if link.Prev != nil {
+			c.Prev = link.Prev.String()
+		}
+		if v.Host == host {
+			own = append(own, c)
+		} else {
+			others = append(others, c)
+		}
+	}
+	return others, own
+}
+
+// WalkFrom follows the history from where a member stands; ok is false if its
+// replay link is missing or damaged.
+func WalkFrom(t *symtree.Tree, res, host string) (way history.Way, ok bool) {
+	r, ok := t.Replay(res, host)
+	if !ok {
+		return way, false
+	}
+	prev, _ := t.Value(symtree.VersionPath(res, r.Number-1, host))
+	others, own := ClaimsOf(t, res, host)
+	at := history.Point{Log: history.Log{Number: r.Number, Origin: r.Origin}, Pos: r.Pos, Prev: prev}
+	return history.Walk(at, others, own), true
+}
+
+// Reference is the member that the others are measured by: the designated
+// primary, else an actual one, else the one that has got furthest; empty if
+// there is no version link at all.
+func Reference(t *symtree.Tree, res string) string {
+	if p := t.Primary(res); p != "" && t.IsMember(res, p) {
+		return p
+	}
+	best, at := "", symtree.VersionHead{}
+	for _, host := range t.Members(res) {
+		if n, _ := t.Int(symtree.ActualPath(res, host, symtree.ActualIsPrimary)); n != 0 {
+			return host
+		}
+		if h, ok := LastVersion(t, res, host); ok && (best == "" || h.Compare(at) > 0) {
+			best, at = host, h
+		}
+	}
+	return best
+}
+
+// LastVersion is the head of a member's version link with the highest number.
+func LastVersion(t *symtree.Tree, res, host string) (last symtree.VersionHead, ok bool) {
+	for _, v := range t.Versions(res) {
+		if v.Host != host {
+			continue
+		}
+		if link, err := symtree.ParseVersion(v.Value); err == nil && link.Number == v.Number {
+			last, ok = link.VersionHead, true
+		}
+	}
+	return last, ok
+}
+
+// measure finds how far the member is behind the reference, in bytes of logs.
+func (m *Member) measure(t *symtree.Tree, res, reference string) {
+	end, ok := LastVersion(t, res, reference)
+	if !ok || !m.found {
+		return
+	}
+	m.end = end
+	if m.Host == reference || m.link.Number > end.Number {
+		m.Lag = 0
+		return
+	}
+	lag := -m.link.Pos
+	for n := m.link.Number; n <= end.Number; n++ {
+		value, _ := t.Value(symtree.VersionPath(res, n, reference))
+		v, err := symtree.ParseVersion(value)
+		if err != nil || n == m.link.Number && v.Origin != m.link.Origin {
+			return
+		}
+		lag += v.Pos
+	}
+	m.Lag = Amount(max(lag, 0))
+}
+
+// fetched is how much of the logs that a member has not applied is on this
+// host.
+func fetched(t *symtree.Tree, res string, m *Member) Amount {
+	if !m.found || !m.Lag.Known() {
+		return Unknown
+	}
+	sum := -m.link.Pos
+	for _, l := range t.Logs(res) {
+		if l.Number >= m.link.Number && l.Number <= m.end.Number {
+			sum += l.Size
+		}
+	}
+	return min(Amount(max(sum, 0)), m.Lag)
+}

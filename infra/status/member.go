@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package status
+
+import (
+	"strings"
+
+	"mars/infra/symtree"
+)
+
+// Keys below actual-HOST of a resource that only people read.
+const (
+	ActualSplit = "split-brain" // why and where, if there is one
+	ActualWhy   = "why"         // why nothing more is happening
+)
+
+// Reason is a text that marsd publishes; what stands for none is empty.
+func Reason(value string) string {
+	switch value {
+	case "-", "0", "none", symtree.None:
+		return ""
+	}
+	return value
+}
+
+// Member is what the tree says about one member of a resource.
+type Member struct {
+	Host       string `json:"host"`
+	Local      bool   `json:"local"`      // it is the host whose tree was read
+	Designated bool   `json:"designated"` // to be primary
+	Primary    bool   `json:"primary"`    // actually
+
+	Disk     Disk     `json:"disk"`
+	Device   Device   `json:"device"`
+	Switches Switches `json:"switches"`
+
+	Sync   Sync   `json:"sync"`
+	Fetch  Fetch  `json:"fetch"`
+	Replay Replay `json:"replay"`
+
+	// Lag is how many bytes of logs are not applied yet up to the reference's
+	// end.
+	Lag Amount `json:"lag_bytes"`
+	// Fetched is how many of those are on this host's /mars: an upper bound,
+	// since a file may be longer than what is valid in it. Unknown for peers.
+	Fetched Amount `json:"fetched_ahead_bytes"`
+	// LagSeconds is how old the oldest write is that is not applied, nil where
+	// nobody has measured it (see Meter).
+	LagSeconds *float64 `json:"lag_seconds"`
+
+	Splits   []Split   `json:"splits"`
+	Why      string    `json:"why"` // why nothing more is happening, as its marsd says
+	Messages []Message `json:"messages"`
+
+	link  symtree.ReplayLink
+	end   symtree.VersionHead // of the reference
+	found bool                // link is valid
+}
+
+// Disk is the disk of a member. State is one of Inconsistent, Detached,
+// Outdated, UpToDate.
+type Disk struct {
+	State    string `json:"state"`
+	Path     string `json:"path"`
+	Size     Amount `json:"size_bytes"` // physical
+	Attached bool   `json:"attached"`
+}
+
+// Device is what applications of a member use.
+type Device struct {
+	Name    string `json:"name"` // below /dev/mars
+	Present bool   `json:"present"`
+	Opened  int64  `json:"open_count"`
+}
+
+// Switches are what commands have asked for.
+type Switches struct {
+	Attach bool `json:"attach"`
+	Fetch  bool `json:"fetch"` // the link connect
+	Sync   bool `json:"sync"`
+	Replay bool `json:"replay"`
+}
+
+// Sync is the initial sync of a member.
+type Sync struct {
+	Active bool   `json:"active"`
+	Done   int64  `json:"done_bytes"`
+	Total  int64  `json:"total_bytes"`
+	Rate   int64  `json:"rate_bytes_per_second"`
+	From   string `json:"from"`   // the source it is valid for
+	Passed bool   `json:"passed"` // replay has passed the end of the sync
+}
+
+// Finished tells whether all is copied; the disk is consistent only when Passed
+// is true as well.
+func (s Sync) Finished() bool { return s.Done >= s.Total }
+
+// Fetch is the fetching of logfiles.
+type Fetch struct {
+	Active bool  `json:"active"`
+	Rate   int64 `json:"rate_bytes_per_second"`
+}
+
+// Replay is the applying of logfiles.
+type Replay struct {
+	Active bool  `json:"active"`
+	Rate   int64 `json:"rate_bytes_per_second"`
+	Position
+	Known bool  `json:"known"`       // there is a valid replay link
+	Dirty int64 `json:"dirty_bytes"` // behind the position, may be applied in part
+	Code  int64 `json:"code"`        // negative: replay stopped for good
+}
+
+// MemberOf reads the status of one member.
+func MemberOf(t *symtree.Tree, res, host string) *Member {
+	act := func(key string) int64 {
+		n, _ := t.Int(symtree.ActualPath(res, host, key))
+		return n
+	}
+	todo := func(key string) bool { return t.Bool(symtree.TodoPath(res, host, key)) }
+	m := &Member{
+		Host: host, Designated: t.Primary(res) == host, Primary: act(symtree.ActualIsPrimary) != 0,
+		Disk:     Disk{Attached: act(symtree.ActualIsAttached) != 0, Size: Unknown},
+		Device:   Device{Opened: act(symtree.ActualOpenCount)},
+		Switches: Switches{todo(symtree.TodoAttach), todo(symtree.TodoConnect), todo(symtree.TodoSync), todo(symtree.TodoAllowReplay)},
+		Sync:     Sync{Active: act(symtree.ActualIsSyncing) != 0, Rate: rateOf(act(symtree.ActualSyncRate)), Passed: true},
+		Fetch:    Fetch{Active: act(symtree.ActualIsCopying) != 0, Rate: rateOf(act(symtree.ActualFileRate))},
+		Replay:   Replay{Active: act(symtree.ActualIsReplaying) != 0, Rate: rateOf(act(symtree.ActualReplayRate)), Code: act(symtree.ActualReplayCode)},
+		Lag:      Unknown, Fetched: Unknown, Splits: []Split{}, Messages: []Message{},
+	}
+	m.paths(t, res)
+	m.Sync.Total, _ = t.Size(res)
+	m.Sync.Done, _ = t.Int(symtree.SyncStatusPath(res, host))
+	m.Sync.From, _ = t.Value(symtree.SyncFromPath(res, host))
+	if m.link, m.found = t.Replay(res, host); m.found {
+		m.Replay.Position = Position{m.link.LogName(), m.link.Number, m.link.Pos}
+		m.Replay.Known, m.Replay.Dirty = true, m.link.Len
+	}
+	if v, ok := t.Value(symtree.SyncPosPath(res, host)); ok {
+		pos, err := symtree.ParseReplay(v)
+		m.Sync.Passed = err == nil && m.link.Compare(pos) >= 0
+	}
+	m.splits(t, res)
+	m.messages(t, res)
+	m.measure(t, res, Reference(t, res))
+	m.Disk.State = m.diskState()
+	return m
+}
+
+// rateOf turns the KiB/s of a link into bytes per second.
+func rateOf(kb int64) int64 { return max(kb, 0) << 10 }
+
+func (m *Member) paths(t *symtree.Tree, res string) {
+	m.Disk.Path, _ = t.Value(symtree.DataPath(res, m.Host))
+	if n, ok := t.Int(symtree.ActSizePath(res, m.Host)); ok && n >= 0 {
+		m.Disk.Size = Amount(n)
+	}
+	m.Device.Name = res
+	if name, ok := t.Value(symtree.DevicePath(res, m.Host)); ok && symtree.CheckDevice(name) == nil {
+		m.Device.Name = name
+	}
+	n, ok := t.Int(symtree.ActualPath(res, m.Host, symtree.ActualDevice(m.Device.Name)))
+	m.Device.Present = n != 0 || !ok && m.Primary
+}
+
+func (m *Member) splits(t *symtree.Tree, res string) {
+	said, _ := t.Value(symtree.ActualPath(res, m.Host, ActualSplit))
+	if said = Reason(said); said != "" {
+		m.Splits = append(m.Splits, Split{Why: said, Said: true})
+	}
+	if way, ok := WalkFrom(t, res, m.Host); ok && way.Split != nil {
+		m.Splits = append(m.Splits, Split{Number: way.Split.Number, Pos: way.Split.Pos, Why: way.Split.Why})
+	}
+}
+
+func (m *Member) messages(t *symtree.Tree, res string) {
+	why, _ := t.Value(symtree.ActualPath(res, m.Host, ActualWhy))
+	m.Why = Reason(why)
+	for _, it := range t.List(symtree.ActualDir(res, m.Host)) {
+		name, ok := strings.CutPrefix(symtree.Base(it.Path), "msg-")
+		if ok && it.Kind == symtree.Link && it.Value != "OK" && Reason(it.Value) != "" {
+			m.Messages = append(m.Messages, Message{name, it.Value})
+		}
+	}
+}
+
+// Consistent: the disk holds a past version of the resource.
+func (m *Member) Consistent() bool { return m.Replay.Known && m.Sync.Finished() && m.Sync.Passed }
+
+// UpToDate: consistent, and nothing is known that is not applied.
+func (m *Member) UpToDate() bool {
+	return m.Consistent() && len(m.Splits) == 0 && (m.Primary || m.Lag == 0)
+}
+
+func (m *Member) diskState() string {
+	switch {
+	case !m.Consistent():
+		return "Inconsistent"
+	case !m.Disk.Attached && !m.Switches.Attach:
+		return "Detached"
+	case m.UpToDate():
+		return "UpToDate"
+	}
+	return "Outdated"
+}
+
+// ReplayLink is the member's replay link; ok is false if there is none.
+func (m *Member) ReplayLink() (link symtree.ReplayLink, ok bool) { return m.link, m.found }
+
+// ReferenceEnd is the end of the reference's version that Lag is counted up
+// to; its Number is 0 if that is not known.
+func (m *Member) ReferenceEnd() symtree.VersionHead { return m.end }
