@@ -4,9 +4,11 @@ package ifbrick
 
 import (
 	"fmt"
+	"time"
 
 	"mars/infra/block"
 	"mars/infra/env"
+	"mars/infra/measure"
 )
 
 // maxParts is how many mrefs of one request are in flight at a time: it bounds
@@ -20,6 +22,9 @@ type Stats struct {
 	Errors                          uint64 // requests answered with an error
 	Mrefs                           uint64 // started
 	InFlight                        int    // requests not answered
+
+	// Time is from request to answer in nanoseconds, as the executor saw it.
+	Time measure.Histogram
 }
 
 // Stats returns the counters.
@@ -38,6 +43,7 @@ type flight struct {
 	begun   bool  // at least one mref was made (a flush has no bytes)
 	pending int   // mrefs in flight
 	issuing bool
+	since   time.Duration
 	err     error
 }
 
@@ -53,7 +59,7 @@ func (h *handler) Request(r *env.DevRequest) {
 		r.User = f
 	}
 	f.dev, f.r = r.Dev, r
-	f.next, f.begun, f.err = 0, false, nil
+	f.next, f.begun, f.err, f.since = 0, false, nil, b.env.Mono()
 	b.stats.InFlight++
 	if f.err = b.admit(f, r); f.err == nil {
 		f.issue()
@@ -182,6 +188,7 @@ func (f *flight) end() {
 		b.stats.Errors++
 	}
 	b.stats.InFlight--
+	b.stats.Time.Add(int64(b.env.Mono() - f.since))
 	dev.Complete(r, err)
 	switch {
 	case b.stats.InFlight > 0:

@@ -1,6 +1,10 @@
 package translogger
 
-import "mars/infra/translog"
+import (
+	"time"
+
+	"mars/infra/translog"
+)
 
 // batch is one write to a log, with the staging buffer it is packed in.
 type batch struct {
@@ -13,6 +17,8 @@ type batch struct {
 	last     *record
 	done     bool
 	err      error
+	since    time.Duration // when it was started
+	records  int64
 	next     *batch
 }
 
@@ -71,11 +77,12 @@ func (l *Logger) startBatch() {
 		b.sub.init(l, g.input, b)
 	}
 	b.sub.input = g.input
-	b.log, b.off, b.first, b.done = g, g.appendPos, l.unapp, false
+	b.log, b.off, b.first, b.done, b.since, b.records = g, g.appendPos, l.unapp, false, l.env.Mono(), 0
 	g.builder.Begin(b.buf, g.appendPos, g.durable)
 	rest := l.share(g)
 	for r := l.unapp; r != nil && l.unappBytes > rest && l.pack(g, r); r = r.next {
 		b.last = r
+		b.records++
 		l.unapp = r.next
 		l.unappBytes -= r.size()
 	}
@@ -132,6 +139,11 @@ func (l *Logger) pack(g *logFile, r *record) bool {
 func (b *batch) subDone(_ *sub, err error) {
 	g, l := b.log, b.log.l
 	b.done, b.err = true, err
+	if err == nil {
+		l.stats.BatchTime.Add(int64(l.env.Mono() - b.since))
+		l.stats.BatchBytes.Add(b.end - b.off)
+		l.stats.BatchRecords.Add(b.records)
+	}
 	g.inFlight--
 	if err != nil && g.failed == nil {
 		g.failed = err

@@ -6,6 +6,7 @@ import (
 
 	"mars/infra/brick"
 	"mars/infra/env"
+	"mars/infra/measure"
 )
 
 // Type is the brick type.
@@ -21,6 +22,37 @@ type Stats struct {
 	DiskWrites           int64 // requests of the writeback
 	DiskBytes            int64
 	DiskErrors           int64
+	ReplayBytes          int64 // of logs, applied by replays
+
+	// Of batches that became durable: from start to end in nanoseconds, as the
+	// executor saw it; bytes with fillers; records.
+	BatchTime, BatchBytes, BatchRecords measure.Histogram
+}
+
+// newStats are counters at 0.
+func newStats() Stats {
+	return Stats{
+		BatchTime:    measure.Histogram{Base: int64(50 * time.Microsecond)},
+		BatchBytes:   measure.Histogram{Base: 512},
+		BatchRecords: measure.Histogram{Base: 1},
+	}
+}
+
+// Add adds what another logger has counted.
+func (s *Stats) Add(o *Stats) {
+	for _, c := range []struct {
+		to   *int64
+		from int64
+	}{
+		{&s.Reads, o.Reads}, {&s.BufferedReads, o.BufferedReads}, {&s.Writes, o.Writes}, {&s.WriteBytes, o.WriteBytes},
+		{&s.Flushes, o.Flushes}, {&s.Held, o.Held}, {&s.Batches, o.Batches}, {&s.LogBytes, o.LogBytes},
+		{&s.DiskWrites, o.DiskWrites}, {&s.DiskBytes, o.DiskBytes}, {&s.DiskErrors, o.DiskErrors}, {&s.ReplayBytes, o.ReplayBytes},
+	} {
+		*c.to += c.from
+	}
+	s.BatchTime.Merge(&o.BatchTime)
+	s.BatchBytes.Merge(&o.BatchBytes)
+	s.BatchRecords.Merge(&o.BatchRecords)
 }
 
 // Logger is one trans_logger brick. All methods are called on its executor.
@@ -99,7 +131,7 @@ func New(g *brick.Graph, e env.Env, path string, cfg Config) (*Logger, error) {
 	if cfg.Now == nil {
 		return nil, fmt.Errorf("trans_logger %s without a clock: %w", path, ErrState)
 	}
-	l := &Logger{env: e, cfg: cfg, tune: cfg.Tuning.sane()}
+	l := &Logger{env: e, cfg: cfg, tune: cfg.Tuning.sane(), stats: newStats()}
 	b, err := g.Add(&Type, path, path, l)
 	if err != nil {
 		return nil, err
@@ -130,6 +162,9 @@ func (l *Logger) Stats() Stats { return l.stats }
 
 // MemUsed is how many bytes the memory buffer accounts for.
 func (l *Logger) MemUsed() int64 { return l.buf.used }
+
+// MemLimit is at how many bytes writers are held.
+func (l *Logger) MemLimit() int64 { return l.tune.MemLimit }
 
 // Mark is the newest write that has been taken: what a read that is served now
 // may contain.

@@ -41,6 +41,7 @@ func (r *replay) feed() {
 			r.end(ReplayDamage, translog.VerdictDamage, err)
 			return
 		}
+		l.stats.ReplayBytes += r.rec.End - r.rec.Off
 		r.has = false
 	}
 }
