@@ -22,7 +22,7 @@ type options struct {
 	insecure bool           // create-cluster --insecure-network
 	ip       string
 	macro    string // text in place of view's first macro
-	json     bool // JSON instead of text
+	json     bool   // JSON instead of text
 	help     bool
 	version  bool
 }

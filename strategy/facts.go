@@ -112,6 +112,9 @@ type State struct {
 	SyncEnd                         symtree.ReplayLink // where the primary's log was at that moment
 	SyncErr                         string
 	SyncRate, FetchRate, ReplayRate int64 // bytes/s
+	SyncEqual, SyncCopied           int64 // blocks of the sync under way
+
+	Details Details // for people
 }
 
 // LocalLog is a logfile on this host.

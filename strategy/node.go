@@ -9,6 +9,7 @@ import (
 
 	"mars/infra/env"
 	"mars/infra/lamport"
+	"mars/infra/status"
 	"mars/infra/symtree"
 	"mars/infra/tunable"
 )
@@ -54,6 +55,7 @@ type Node struct {
 	beat   env.Timer
 	slow   env.Timer
 	gossip gossip
+	meter  status.Meter
 
 	resources []*resource // sorted by name
 	deleting  bool        // a plan of deletions is being committed

@@ -180,6 +180,7 @@ func (n *Node) applied(peer string, changes []symtree.Change) {
 	if n.tree.Len() != before {
 		n.watchNew(changes)
 	}
+	n.note(changes)
 	n.gossip.push(peer, changes)
 	n.kick()
 }

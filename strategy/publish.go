@@ -105,7 +105,8 @@ func (r *resource) publishActual(f *Facts, v *Verdict) {
 	if s.Mode == Syncing && s.SyncAt > f.SyncStatus {
 		values[symtree.SyncStatusPath(r.name, r.n.me)] = symtree.FormatInt(min(s.SyncAt, f.Size-1))
 	}
-	list := r.n.changesFor(values)
+	gone := r.publishDetails(values)
+	list := append(r.n.changesFor(values), gone...)
 	if len(list) == 0 {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"mars/infra/env"
 	"mars/infra/history"
 	"mars/infra/lamport"
+	"mars/infra/measure"
 	"mars/infra/translog"
 	"mars/infra/tunable"
 	"mars/infra/wire"
@@ -80,6 +81,10 @@ type worker struct {
 	tailLog                          history.Log // see State.TailLog
 	tailPos, tailEnd                 int64
 	replayEnd                        int64
+
+	past   counted // by bricks that are gone
+	paceAt time.Duration
+	rates  struct{ fetch, sync, replay measure.Rate }
 
 	fetch fetcher
 	sync  syncer
@@ -217,6 +222,7 @@ func (w *worker) remove(b *brick.Brick) bool {
 		w.env.Log().Error("remove a brick", "resource", w.res, "err", err)
 		return false
 	}
+	w.retire(b)
 	return true
 }
 
@@ -312,7 +318,8 @@ func (w *worker) tell() {
 	}
 	w.fetch.fill(&s)
 	w.sync.fill(&s)
-	if !sameState(&s, &w.sent) {
+	s.Details = w.details()
+	if news := w.pace(&s); news || !sameState(&s, &w.sent) {
 		w.sent = s
 		w.report(s)
 	}
@@ -324,12 +331,10 @@ func sameState(a, b *State) bool {
 		return false
 	}
 	x.Logs, y.Logs = nil, nil
-	// The growth of a log being written is told by publications, and rates
-	// are no news by themselves.
+	// The growth of a log being written is told by publications, rates by
+	// pace.
 	x.LogEnd, y.LogEnd = 0, 0
-	x.SyncRate, x.FetchRate, x.ReplayRate = 0, 0, 0
-	y.SyncRate, y.FetchRate, y.ReplayRate = 0, 0, 0
-	return x.equal(&y)
+	return x.equal(&y) && x.Details == y.Details
 }
 
 // hello is the greeting of this host on a worker's connections.

@@ -194,7 +194,6 @@ func (f *fetcher) fill(s *State) {
 	if f.active {
 		s.FetchLog = f.plan.Log
 		if f.follow != nil {
-			s.FetchRate = f.follow.Rate()
 			s.FetchLevel = f.follow.Known() > 0 && f.follow.Have() >= f.follow.Known()
 		}
 	}

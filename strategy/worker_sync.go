@@ -167,6 +167,6 @@ func (s *syncer) fill(st *State) {
 		st.SyncErr = s.err.Error()
 	}
 	if s.brick != nil {
-		st.SyncRate = s.brick.Rate()
+		st.SyncEqual, st.SyncCopied = s.brick.Stats().Equal/wire.Fine, s.brick.Stats().Written/wire.Fine
 	}
 }

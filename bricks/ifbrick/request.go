@@ -27,6 +27,21 @@ type Stats struct {
 	Time measure.Histogram
 }
 
+// Add adds what another brick has counted.
+func (s *Stats) Add(o *Stats) {
+	for _, c := range []struct {
+		to   *uint64
+		from uint64
+	}{
+		{&s.Reads, o.Reads}, {&s.Writes, o.Writes}, {&s.Flushes, o.Flushes}, {&s.Zeroes, o.Zeroes}, {&s.ReadBytes, o.ReadBytes},
+		{&s.WriteBytes, o.WriteBytes}, {&s.ZeroByte, o.ZeroByte}, {&s.Errors, o.Errors}, {&s.Mrefs, o.Mrefs},
+	} {
+		*c.to += c.from
+	}
+	s.InFlight += o.InFlight
+	s.Time.Merge(&o.Time)
+}
+
 // Stats returns the counters.
 func (b *Brick) Stats() Stats { return b.stats }
 

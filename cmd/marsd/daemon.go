@@ -39,6 +39,7 @@ type daemon struct {
 	strat   *strategy.Node
 	sys     *sysServer
 	fronts  fronts
+	metrics *metricServer // nil: nobody wants them
 
 	ready   chan struct{}
 	fatal   chan error
@@ -80,6 +81,12 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 		return fmt.Errorf("cannot start: %w", err)
 	}
 	defer d.sys.Close()
+	if err := d.buildMetrics(); err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	if d.metrics != nil {
+		defer d.metrics.Close()
+	}
 	err = d.serve(signals)
 	if err != nil {
 		return err // the process ends: nothing is waited for

@@ -46,7 +46,7 @@ func newApp(getenv func(string) string, hostname string, stdout, stderr io.Write
 					if err := noArgs(c); err != nil {
 						return err
 					}
-					o, err := runOptions(c, p, getenv("MARS_PORT"))
+					o, err := runOptions(c, p, getenv)
 					if err != nil {
 						return err
 					}

@@ -18,6 +18,8 @@ type options struct {
 	PortSet bool // the port was given; otherwise it is the tunable mars_port
 	Level   slog.Level
 	Grace   time.Duration // how long open devices may hold up a stop
+	Metrics string        // address to serve metrics on, empty: none
+	Pprof   bool          // profiles too
 }
 
 // runFlags are the flags of marsd run; the environment gives their defaults.
@@ -30,6 +32,8 @@ func runFlags(p place.Place) []cli.Flag {
 		&cli.StringSliceFlag{Name: "set", Usage: "a tunable at start, `NAME=VALUE`, repeatable; wins over sysctl.d [$MARS_SET]"},
 		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 		&cli.DurationFlag{Name: "stop-grace", Value: 10 * time.Second, Usage: "after SIGTERM, how long devices may stay open before they are taken away"},
+		&cli.StringFlag{Name: "metrics", Usage: "serve Prometheus metrics on `[HOST]:PORT`; without HOST on 127.0.0.1 alone [$MARS_METRICS]"},
+		&cli.BoolFlag{Name: "pprof", Usage: "serve Go profiles there as well"},
 	)
 }
 
@@ -50,7 +54,7 @@ func treeFlags(p place.Place) []cli.Flag {
 }
 
 // runOptions reads the flags of marsd run over the places from the environment.
-func runOptions(c *cli.Context, p place.Place, envPort string) (*options, error) {
+func runOptions(c *cli.Context, p place.Place, getenv func(string) string) (*options, error) {
 	o, err := treeOptions(c, p)
 	if err != nil {
 		return nil, err
@@ -68,13 +72,31 @@ func runOptions(c *cli.Context, p place.Place, envPort string) (*options, error)
 	switch {
 	case c.IsSet("port"):
 		o.Port, o.PortSet = c.Int("port"), true
-	case envPort != "":
-		if o.Port, err = strconv.Atoi(envPort); err != nil {
-			return nil, fmt.Errorf("MARS_PORT must be a number, found %q", envPort)
+	case getenv("MARS_PORT") != "":
+		if o.Port, err = strconv.Atoi(getenv("MARS_PORT")); err != nil {
+			return nil, fmt.Errorf("MARS_PORT must be a number, found %q", getenv("MARS_PORT"))
 		}
 		o.PortSet = true
 	}
+	if err := o.metricOptions(c, getenv("MARS_METRICS")); err != nil {
+		return nil, err
+	}
 	return o, o.check()
+}
+
+func (o *options) metricOptions(c *cli.Context, addr string) (err error) {
+	if c.IsSet("metrics") {
+		addr = c.String("metrics")
+	}
+	o.Pprof = c.Bool("pprof")
+	if addr == "" {
+		if o.Pprof {
+			return fmt.Errorf("--pprof needs --metrics: profiles are served on the same address")
+		}
+		return nil
+	}
+	o.Metrics, err = metricsAddr(addr)
+	return err
 }
 
 func treeOptions(c *cli.Context, p place.Place) (*options, error) {

@@ -206,7 +206,7 @@ func parse(t *testing.T, vars map[string]string, args ...string) (*options, erro
 		if err := noArgs(c); err != nil {
 			return inner(c)
 		}
-		o, err := runOptions(c, place.FromEnv(getenv, "uname"), getenv("MARS_PORT"))
+		o, err := runOptions(c, place.FromEnv(getenv, "uname"), getenv)
 		got = o
 		return err
 	}
@@ -254,6 +254,8 @@ func TestBadOptions(t *testing.T) {
 		{nil, []string{"--log-level", "loud"}, []string{"--log-level"}},
 		{nil, []string{"--stop-grace", "-1s"}, []string{"--stop-grace"}},
 		{nil, []string{"--nonsense"}, []string{"nonsense"}},
+		{nil, []string{"--metrics", "x"}, []string{"--metrics must be"}},
+		{nil, []string{"--pprof"}, []string{"--pprof needs --metrics"}},
 	} {
 		_, err := parse(t, c.vars, c.args...)
 		wantError(t, err, c.words...)

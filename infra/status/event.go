@@ -36,7 +36,7 @@ type Event struct {
 }
 
 // quiet are fields whose change alone is no event: they change all the time.
-var quiet = []string{"last_heard", "lag_seconds"}
+var quiet = []string{"last_heard", "lag_seconds", "fetch_lag_seconds"}
 
 // Diff lists what leads from old to s, hosts first, then each resource and its
 // members; old may be nil: then everything is new.

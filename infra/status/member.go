@@ -47,10 +47,14 @@ type Member struct {
 	// LagSeconds is how old the oldest write is that is not applied, nil where
 	// nobody has measured it (see Meter).
 	LagSeconds *float64 `json:"lag_seconds"`
+	// FetchLagSeconds is the same for what is not on this host's /mars.
+	FetchLagSeconds *float64 `json:"fetch_lag_seconds"`
 
 	Splits   []Split   `json:"splits"`
 	Why      string    `json:"why"` // why nothing more is happening, as its marsd says
 	Messages []Message `json:"messages"`
+
+	fetchedAt sample
 
 	link  symtree.ReplayLink
 	end   symtree.VersionHead // of the reference
@@ -87,7 +91,9 @@ type Sync struct {
 	Done   int64  `json:"done_bytes"`
 	Total  int64  `json:"total_bytes"`
 	Rate   int64  `json:"rate_bytes_per_second"`
-	From   string `json:"from"`   // the source it is valid for
+	From   string `json:"from"` // the source it is valid for
+	Equal  int64  `json:"equal_blocks"`
+	Copied int64  `json:"copied_blocks"`
 	Passed bool   `json:"passed"` // replay has passed the end of the sync
 }
 
@@ -132,6 +138,10 @@ func MemberOf(t *symtree.Tree, res, host string) *Member {
 	m.Sync.Total, _ = t.Size(res)
 	m.Sync.Done, _ = t.Int(symtree.SyncStatusPath(res, host))
 	m.Sync.From, _ = t.Value(symtree.SyncFromPath(res, host))
+	if v, ok := t.Value(symtree.VerifyStatusPath(res, host)); ok {
+		n, _ := symtree.ParseVerify(v) // what can not be read counts nothing
+		m.Sync.Equal, m.Sync.Copied = n[0], n[1]
+	}
 	if m.link, m.found = t.Replay(res, host); m.found {
 		m.Replay.Position = Position{m.link.LogName(), m.link.Number, m.link.Pos}
 		m.Replay.Known, m.Replay.Dirty = true, m.link.Len
@@ -184,6 +194,16 @@ func (m *Member) messages(t *symtree.Tree, res string) {
 	}
 }
 
+// SetFetched tells up to where logs are on this host, verified and without a
+// gap, and how many bytes that is beyond what is applied; marsd knows better
+// than the sizes of files.
+func (m *Member) SetFetched(number int, pos, ahead int64) {
+	m.fetchedAt = sample{number: number, pos: pos}
+	if m.Lag.Known() {
+		m.Fetched = min(Amount(max(ahead, 0)), m.Lag)
+	}
+}
+
 // Consistent: the disk holds a past version of the resource.
 func (m *Member) Consistent() bool { return m.Replay.Known && m.Sync.Finished() && m.Sync.Passed }
 
@@ -191,6 +211,9 @@ func (m *Member) Consistent() bool { return m.Replay.Known && m.Sync.Finished() 
 func (m *Member) UpToDate() bool {
 	return m.Consistent() && len(m.Splits) == 0 && (m.Primary || m.Lag == 0)
 }
+
+// DiskStates are all values of Disk.State.
+func DiskStates() []string { return []string{"Inconsistent", "Detached", "Outdated", "UpToDate"} }
 
 func (m *Member) diskState() string {
 	switch {

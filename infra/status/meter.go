@@ -42,19 +42,12 @@ func (s sample) compare(number int, pos int64) int {
 // is known. now is a Lamport time in ns; it is compared with the stamps of the
 // links.
 func (m *Meter) Observe(s *Status, now int64) {
-	if m.tracks == nil {
-		m.tracks = map[string]*track{}
-	}
 	seen := map[string]bool{}
 	for i := range s.Resources {
 		r := &s.Resources[i]
 		seen[r.Name] = true
-		t := m.tracks[r.Name]
-		if t == nil || t.reference != r.Reference {
-			t = &track{reference: r.Reference}
-			m.tracks[r.Name] = t
-		}
-		t.add(r)
+		t := m.track(r.Name, r.Reference)
+		t.add(r.End.Number, r.End.Pos, r.endStamp)
 		t.fill(r, now)
 		t.prune(r)
 	}
@@ -65,20 +58,38 @@ func (m *Meter) Observe(s *Status, now int64) {
 	}
 }
 
+// Note learns one length of the reference's log, at the time of its stamp in ns,
+// without the cost of a whole Status.
+func (m *Meter) Note(resource, reference string, number int, pos, stamp int64) {
+	m.track(resource, reference).add(number, pos, stamp)
+}
+
+func (m *Meter) track(resource, reference string) *track {
+	if m.tracks == nil {
+		m.tracks = map[string]*track{}
+	}
+	t := m.tracks[resource]
+	if t == nil || t.reference != reference {
+		t = &track{reference: reference}
+		m.tracks[resource] = t
+	}
+	return t
+}
+
 // add notes the reference's present end, if it is news.
-func (t *track) add(r *Resource) {
-	if r.End.Number == 0 {
+func (t *track) add(number int, pos, stamp int64) {
+	if number == 0 {
 		return
 	}
 	if n := len(t.samples); n > 0 {
-		switch c := t.samples[n-1].compare(r.End.Number, r.End.Pos); {
+		switch c := t.samples[n-1].compare(number, pos); {
 		case c == 0:
 			return
 		case c > 0: // another history
 			t.samples = t.samples[:0]
 		}
 	}
-	t.samples = append(t.samples, sample{r.End.Number, r.End.Pos, r.endStamp})
+	t.samples = append(t.samples, sample{number, pos, stamp})
 	if len(t.samples) > maxSamples {
 		t.thin()
 	}
@@ -104,17 +115,27 @@ func (t *track) fill(r *Resource, now int64) {
 		if !mb.Lag.Known() {
 			continue
 		}
-		lag := 0.0
-		if mb.Lag > 0 {
-			for _, s := range t.samples {
-				if s.compare(mb.link.Number, mb.link.Pos) > 0 {
-					lag = float64(max(now-s.at, 0)) / 1e9
-					break
-				}
-			}
-		}
+		lag := t.age(mb.link.Number, mb.link.Pos, mb.Lag, now)
 		mb.LagSeconds = &lag
+		if mb.fetchedAt.number > 0 {
+			lag := t.age(mb.fetchedAt.number, mb.fetchedAt.pos, mb.Lag-mb.Fetched, now)
+			mb.FetchLagSeconds = &lag
+		}
 	}
+}
+
+// age is how old the first length beyond a position is, when so many bytes are
+// missing there.
+func (t *track) age(number int, pos int64, missing Amount, now int64) float64 {
+	if missing <= 0 {
+		return 0
+	}
+	for _, s := range t.samples {
+		if s.compare(number, pos) > 0 {
+			return float64(max(now-s.at, 0)) / 1e9
+		}
+	}
+	return 0
 }
 
 // prune forgets what everybody has reached, but for the newest.

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"errors"
+	"runtime"
+	"time"
+
+	"mars/infra/lamport"
+	"mars/infra/measure"
+	"mars/infra/status"
+	"mars/strategy"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+)
+
+// gatherTimeout is how long the executors may take to answer.
+const gatherTimeout = 5 * time.Second
+
+var errGather = errors.New("the executors have not answered in time")
+
+// collector makes metrics of figures. What it is asked for is gathered anew
+// each time; between two scrapes nothing is computed.
+type collector struct {
+	marsDir string
+	gather  func() (*strategy.Figures, error)
+	wall    func() time.Time
+	kinds   map[string]metricKind
+	descs   map[string]*prometheus.Desc
+}
+
+func newCollector(marsDir string, gather func() (*strategy.Figures, error)) *collector {
+	c := &collector{marsDir: marsDir, gather: gather, wall: time.Now, kinds: map[string]metricKind{}, descs: descs()}
+	for _, d := range metricDefs() {
+		c.kinds[d.name] = d.kind
+	}
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	p := &page{c, ch}
+	p.value("mars_build_info", 1, version(), runtime.Version())
+	p.storage()
+	f, err := c.gather()
+	p.value("mars_up", bit(err == nil))
+	if err != nil {
+		return
+	}
+	p.value("mars_tree_entries", float64(f.Entries))
+	p.value("mars_lamport_ahead_seconds", f.Skew.Seconds())
+	p.value("mars_lamport_refused_total", float64(f.Refused))
+	p.hosts(f, c.wall())
+	for i := range f.Status.Resources {
+		p.resource(&f.Status.Resources[i])
+	}
+	for i := range f.Resources {
+		p.counters(&f.Resources[i])
+	}
+}
+
+// page is one answer being made.
+type page struct {
+	c  *collector
+	ch chan<- prometheus.Metric
+}
+
+func bit(v bool) float64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+func (p *page) value(name string, v float64, labels ...string) {
+	typ := prometheus.GaugeValue
+	if p.c.kinds[name] == counter {
+		typ = prometheus.CounterValue
+	}
+	p.ch <- prometheus.MustNewConstMetric(p.c.descs[name], typ, v, labels...)
+}
+
+// spread is a histogram; unit is by how much its values are to be divided.
+func (p *page) spread(name string, h *measure.Histogram, unit float64, labels ...string) {
+	buckets := map[float64]uint64{}
+	var sum uint64
+	for i, n := range h.Counts {
+		sum += n
+		if b := h.Bound(i); b > 0 {
+			buckets[float64(b)/unit] = sum
+		}
+	}
+	p.ch <- prometheus.MustNewConstHistogram(p.c.descs[name], sum, float64(h.Sum)/unit, buckets, labels...)
+}
+
+func (p *page) storage() {
+	var st unix.Statfs_t
+	if err := unix.Statfs(p.c.marsDir, &st); err != nil {
+		return // without it there is no marsd for long
+	}
+	p.value("mars_storage_size_bytes", float64(st.Blocks)*float64(st.Bsize))
+	p.value("mars_storage_free_bytes", float64(st.Bfree)*float64(st.Bsize))
+}
+
+func (p *page) hosts(f *strategy.Figures, now time.Time) {
+	for _, h := range f.Status.Hosts {
+		p.value("mars_emergency_level", float64(h.Emergency), h.Name)
+		if h.Name == f.Status.Host {
+			continue
+		}
+		if stamp, err := lamport.Parse(h.LastHeard); err == nil {
+			p.value("mars_peer_last_heard_seconds", max(float64(now.UnixNano()-int64(stamp))/1e9, 0), h.Name)
+		}
+	}
+	for _, x := range f.Peers {
+		p.value("mars_peer_up", bit(x.Connected), x.Host)
+	}
+}
+
+func (p *page) resource(r *status.Resource) {
+	p.value("mars_resource_size_bytes", float64(r.Size), r.Name)
+	p.value("mars_resource_members", float64(len(r.Members)), r.Name)
+	for i := range r.Members {
+		m := &r.Members[i]
+		p.member(r.Name, m)
+		p.lag(r.Name, m)
+	}
+}
+
+func (p *page) member(res string, m *status.Member) {
+	for _, g := range []struct {
+		name  string
+		value float64
+	}{
+		{"mars_resource_designated_primary", bit(m.Designated)},
+		{"mars_resource_primary", bit(m.Primary)},
+		{"mars_split_brain", bit(len(m.Splits) > 0)},
+		{"mars_resource_blocked", bit(m.Why != "")},
+		{"mars_replay_failed", bit(m.Replay.Code < 0)},
+		{"mars_log_position_bytes", float64(m.Replay.Pos)},
+		{"mars_log_number", float64(m.Replay.Number)},
+		{"mars_sync_remaining_bytes", float64(max(m.Sync.Total-m.Sync.Done, 0))},
+		{"mars_device_present", bit(m.Device.Present)},
+		{"mars_device_opened", float64(m.Device.Opened)},
+	} {
+		p.value(g.name, g.value, res, m.Host)
+	}
+	for _, s := range status.DiskStates() {
+		p.value("mars_disk_state", bit(s == m.Disk.State), res, m.Host, s)
+	}
+}
+
+// lag leaves out what is not known.
+func (p *page) lag(res string, m *status.Member) {
+	if m.Lag.Known() {
+		p.value("mars_replication_lag_bytes", float64(m.Lag), res, m.Host, "replayed")
+	}
+	if m.LagSeconds != nil {
+		p.value("mars_replication_lag_seconds", *m.LagSeconds, res, m.Host, "replayed")
+	}
+	if !m.Local || m.FetchLagSeconds == nil {
+		return
+	}
+	p.value("mars_replication_lag_bytes", float64(m.Lag-m.Fetched), res, m.Host, "fetched")
+	p.value("mars_replication_lag_seconds", *m.FetchLagSeconds, res, m.Host, "fetched")
+}
+
+func (p *page) counters(r *strategy.ResourceFigures) {
+	d, l := &r.Device, &r.Logger
+	for _, op := range []struct {
+		name       string
+		ios, bytes uint64
+	}{
+		{"read", d.Reads, d.ReadBytes}, {"write", d.Writes, d.WriteBytes}, {"discard", d.Zeroes, d.ZeroByte}, {"flush", d.Flushes, 0},
+	} {
+		p.value("mars_device_ios_total", float64(op.ios), r.Name, op.name)
+		if op.name != "flush" {
+			p.value("mars_device_io_bytes_total", float64(op.bytes), r.Name, op.name)
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		value float64
+	}{
+		{"mars_device_io_errors_total", float64(d.Errors)},
+		{"mars_device_inflight", float64(d.InFlight)},
+		{"mars_log_append_bytes_total", float64(l.LogBytes)},
+		{"mars_log_held_writes_total", float64(l.Held)},
+		{"mars_buffer_used_bytes", float64(r.BufferUsed)},
+		{"mars_buffer_limit_bytes", float64(r.BufferLimit)},
+		{"mars_writeback_ios_total", float64(l.DiskWrites)},
+		{"mars_writeback_bytes_total", float64(l.DiskBytes)},
+		{"mars_writeback_errors_total", float64(l.DiskErrors)},
+		{"mars_replay_bytes_total", float64(l.ReplayBytes)},
+		{"mars_fetch_bytes_total", float64(r.Fetched)},
+		{"mars_serve_bytes_total", float64(r.Served)},
+		{"mars_io_inflight", float64(r.Flying)},
+	} {
+		p.value(c.name, c.value, r.Name)
+	}
+	p.value("mars_sync_bytes_total", float64(r.Equal), r.Name, "equal")
+	p.value("mars_sync_bytes_total", float64(r.Received), r.Name, "received")
+	p.spread("mars_device_io_duration_seconds", &d.Time, 1e9, r.Name)
+	p.spread("mars_log_append_duration_seconds", &l.BatchTime, 1e9, r.Name)
+	p.spread("mars_log_batch_bytes", &l.BatchBytes, 1, r.Name)
+	p.spread("mars_log_batch_records", &l.BatchRecords, 1, r.Name)
+}

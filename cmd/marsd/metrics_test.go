@@ -1,0 +1,190 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"mars/infra/measure"
+	"mars/infra/status"
+	"mars/infra/symtree"
+	"mars/strategy"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// someFigures are figures in which every metric has a value.
+func someFigures() *strategy.Figures {
+	t := symtree.New()
+	for _, kv := range [][2]string{
+		{"uuid", "u"}, {"ips/ip-A", "192.0.2.1"}, {"ips/ip-B", "192.0.2.2"}, {"time-A", "1.000000000"}, {"time-B", "1.000000000"}, {"emergency-A", "2"},
+		{"resource-r/size", "4096"}, {"resource-r/primary", "A"}, {"resource-r/data-A", "/dev/x"}, {"resource-r/data-B", "/dev/x"},
+		{"resource-r/replay-A", "log-000000001-A,500,0"}, {"resource-r/replay-B", "log-000000001-A,100,0"}, {"resource-r/syncstatus-A", "4096"},
+		{"resource-r/version-000000001-A", symtree.VersionValue(1, "A", 500, "")}, {"resource-r/actual-A/is-primary", "1"},
+		{"resource-r/actual-B/why", "replay is paused"},
+	} {
+		t.SetLink(kv[0], kv[1], 1_000_000_000_000)
+	}
+	s := status.Of(t, "B", "B")
+	s.Resource("r").Member("B").SetFetched(1, 300, 200)
+	var m status.Meter
+	m.Observe(s, 1_003_000_000_000)
+	f := &strategy.Figures{Status: s, Peers: []strategy.PeerFigures{{Host: "A", Connected: true}}, Entries: 20, Skew: time.Second,
+		Resources: []strategy.ResourceFigures{{Name: "r", BufferUsed: 10, BufferLimit: 20, Fetched: 300, Equal: 7, Received: 8}}}
+	l := &f.Resources[0].Logger
+	l.BatchTime = measure.Histogram{Base: 50_000}
+	l.BatchTime.Add(60_000)
+	l.LogBytes = 500
+	return f
+}
+
+func testCollector(t *testing.T, f *strategy.Figures, err error) *collector {
+	c := newCollector(t.TempDir(), func() (*strategy.Figures, error) { return f, err })
+	c.wall = func() time.Time { return time.Unix(1010, 0) }
+	return c
+}
+
+// Names, types and labels are what dashboards and alerts stand on. Lines may
+// be added to the list; none may change.
+func TestMetricNames(t *testing.T) {
+	want, err := os.ReadFile("testdata/metrics.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, d := range metricDefs() {
+		fmt.Fprintf(&got, "%s %s %s\n", d.name, [...]string{"gauge", "counter", "histogram"}[d.kind], strings.Join(d.labels, ","))
+	}
+	if d := cmp.Diff(string(want), got.String()); d != "" {
+		t.Errorf("testdata/metrics.txt differs: %s", d)
+	}
+}
+
+// Every metric of the list is there, once for each of its label values, and
+// the linter of the Prometheus project has nothing to say.
+func TestMetricsComplete(t *testing.T) {
+	c := testCollector(t, someFigures(), nil)
+	problems, err := testutil.CollectAndLint(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	for _, d := range metricDefs() {
+		if testutil.CollectAndCount(c, d.name) == 0 {
+			t.Errorf("%s is never told", d.name)
+		}
+	}
+}
+
+func TestMetricValues(t *testing.T) {
+	c := testCollector(t, someFigures(), nil)
+	const want = `# HELP mars_disk_state 1 for the state that a member's disk is in: Inconsistent, Detached, Outdated or UpToDate.
+# TYPE mars_disk_state gauge
+mars_disk_state{peer="A",resource="r",state="Detached"} 1
+mars_disk_state{peer="A",resource="r",state="Inconsistent"} 0
+mars_disk_state{peer="A",resource="r",state="Outdated"} 0
+mars_disk_state{peer="A",resource="r",state="UpToDate"} 0
+mars_disk_state{peer="B",resource="r",state="Detached"} 0
+mars_disk_state{peer="B",resource="r",state="Inconsistent"} 1
+mars_disk_state{peer="B",resource="r",state="Outdated"} 0
+mars_disk_state{peer="B",resource="r",state="UpToDate"} 0
+# HELP mars_emergency_level Emergency level of a host, 0 none to 4 jammed.
+# TYPE mars_emergency_level gauge
+mars_emergency_level{peer="A"} 2
+mars_emergency_level{peer="B"} 0
+# HELP mars_peer_last_heard_seconds Age of the last sign of life of another host.
+# TYPE mars_peer_last_heard_seconds gauge
+mars_peer_last_heard_seconds{peer="A"} 10
+# HELP mars_replication_lag_bytes Bytes of logs that have not reached a stage.
+# TYPE mars_replication_lag_bytes gauge
+mars_replication_lag_bytes{peer="A",resource="r",stage="replayed"} 0
+mars_replication_lag_bytes{peer="B",resource="r",stage="fetched"} 200
+mars_replication_lag_bytes{peer="B",resource="r",stage="replayed"} 400
+# HELP mars_replication_lag_seconds Age of the oldest write that has not reached a stage, known to about a second.
+# TYPE mars_replication_lag_seconds gauge
+mars_replication_lag_seconds{peer="A",resource="r",stage="replayed"} 0
+mars_replication_lag_seconds{peer="B",resource="r",stage="fetched"} 3
+mars_replication_lag_seconds{peer="B",resource="r",stage="replayed"} 3
+`
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "mars_disk_state", "mars_emergency_level", "mars_peer_last_heard_seconds",
+		"mars_replication_lag_bytes", "mars_replication_lag_seconds"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A node that does not answer is told as such, and nothing is invented.
+func TestMetricsOfSilentNode(t *testing.T) {
+	c := testCollector(t, nil, errors.New("late"))
+	if n := testutil.CollectAndCount(c); n != 4 { // build, up, two of the file system
+		t.Errorf("%d metrics, expected 4", n)
+	}
+	if err := testutil.CollectAndCompare(c, strings.NewReader("# HELP mars_up Whether the figures could be gathered.\n# TYPE mars_up gauge\nmars_up 0\n"), "mars_up"); err != nil {
+		t.Error(err)
+	}
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	r, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(text)
+}
+
+func TestMetricServer(t *testing.T) {
+	for _, profiles := range []bool{false, true} {
+		h, err := metricHandler(testCollector(t, someFigures(), nil), profiles, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := serveMetrics("127.0.0.1:0", h, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		url := "http://" + s.addr.String()
+		code, text := get(t, url+"/metrics")
+		if code != 200 || !strings.Contains(text, `mars_log_append_duration_seconds_bucket{resource="r",le="0.0001"} 1`) || !strings.Contains(text, "go_goroutines") {
+			t.Errorf("%d %s", code, text)
+		}
+		code, _ = get(t, url+"/debug/pprof/")
+		if (code == 200) != profiles {
+			t.Errorf("profiles wanted: %v, found status %d", profiles, code)
+		}
+		if _, err := serveMetrics(s.addr.String(), h, quiet()); err == nil || !strings.Contains(err.Error(), "cannot serve metrics") {
+			t.Errorf("an address in use gave %v", err)
+		}
+		s.Close()
+	}
+}
+
+func TestMetricsAddr(t *testing.T) {
+	for flag, want := range map[string]string{
+		"7780": "127.0.0.1:7780", ":7780": "127.0.0.1:7780", "192.0.2.1:80": "192.0.2.1:80", "[::1]:7780": "[::1]:7780", "localhost:7780": "localhost:7780",
+		"0.0.0.0:7780": "0.0.0.0:7780",
+	} {
+		if got, err := metricsAddr(flag); err != nil || got != want {
+			t.Errorf("%s: %s, %v; expected %s", flag, got, err, want)
+		}
+	}
+	for _, flag := range []string{"", "x", "1.2.3.4:", ":", "70000", "1.2.3.4:x"} {
+		if got, err := metricsAddr(flag); err == nil || !strings.Contains(err.Error(), "--metrics must be") {
+			t.Errorf("%q was taken as %s (%v)", flag, got, err)
+		}
+	}
+}

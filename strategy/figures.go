@@ -1,0 +1,253 @@
+package strategy
+
+import (
+	"strings"
+	"time"
+
+	"mars/bricks/ifbrick"
+	"mars/bricks/translogger"
+	"mars/infra/brick"
+	"mars/infra/lamport"
+	"mars/infra/status"
+	"mars/infra/symtree"
+)
+
+// Figures are what a node measures of itself, at about one moment.
+type Figures struct {
+	// Status is what the tree says, with delays and with what is fetched as
+	// far as this node has verified it. Only if it was asked for.
+	Status    *status.Status
+	Peers     []PeerFigures     // sorted by name
+	Resources []ResourceFigures // sorted by name
+	Bricks    string            // of strategy and of all resources, one a line, for people
+	Entries   int               // in the symlink tree
+	Skew      time.Duration     // by which the Lamport clock is ahead of the system clock
+	Refused   uint64            // stamps that were not believed
+}
+
+// PeerFigures are about another host of the cluster.
+type PeerFigures struct {
+	Host      string
+	Connected bool // its tree is arriving
+}
+
+// ResourceFigures are the counters of one resource since the node was started.
+type ResourceFigures struct {
+	Name   string
+	Device ifbrick.Stats
+	Logger translogger.Stats
+
+	BufferUsed, BufferLimit int64 // bytes of the memory buffer
+	Flying                  int   // requests to disk and logs in flight
+
+	Fetched  int64 // bytes of logs received
+	Received int64 // bytes of data received by a sync
+	Equal    int64 // bytes that a sync found equal
+	Served   int64 // bytes sent to peers
+
+	bricks string
+}
+
+// Measure gathers the figures and calls done on the node's executor; it is
+// called there too. Each worker is asked on its own executor, so that counting
+// costs nothing there. The status is much more work than the rest.
+func (n *Node) Measure(withStatus bool, done func(*Figures)) {
+	f := &Figures{Resources: make([]ResourceFigures, len(n.resources)), Entries: n.tree.Len()}
+	r := n.reading()
+	st := n.cfg.Clock.Status()
+	f.Skew, f.Refused = time.Duration(st.Last-r.System), st.Refused
+	if f.Skew < 0 {
+		f.Skew = 0 // nothing was stamped lately
+	}
+	for _, p := range n.gossip.peers {
+		f.Peers = append(f.Peers, PeerFigures{Host: p.host, Connected: p.synced})
+	}
+	if withStatus {
+		f.Status = n.status(max(st.Last, r.System))
+	}
+	open := len(n.resources)
+	if open == 0 {
+		done(f)
+		return
+	}
+	for i, r := range n.resources {
+		slot := &f.Resources[i]
+		r.wenv.Post(func() {
+			*slot = r.w.figures()
+			n.env.Post(func() {
+				if open--; open == 0 {
+					f.list()
+					done(f)
+				}
+			})
+		})
+	}
+}
+
+// list puts the lists of bricks together.
+func (f *Figures) list() {
+	var b strings.Builder
+	for i := range f.Resources {
+		b.WriteString(f.Resources[i].bricks)
+	}
+	f.Bricks = b.String()
+}
+
+// status is the status of the cluster as this node knows it.
+func (n *Node) status(now lamport.Stamp) *status.Status {
+	s := status.Of(n.tree, n.me, n.me)
+	s.Running = true
+	for i := range s.Resources {
+		res := &s.Resources[i]
+		m, r := res.Member(n.me), n.find(res.Name)
+		if m == nil || r == nil || !r.state.Scanned || m.Primary {
+			continue
+		}
+		number, pos, ahead := r.fetched(m)
+		m.SetFetched(number, pos, ahead)
+	}
+	n.meter.Observe(s, int64(now))
+	return s
+}
+
+// fetched tells up to where the logs are here, verified, without a gap from
+// where replay stands, and how many bytes that is beyond replay.
+func (r *resource) fetched(m *status.Member) (number int, pos, ahead int64) {
+	number, pos = m.Replay.Number, m.Replay.Pos
+	for _, l := range r.state.Logs { // sorted by number
+		if l.Number < number {
+			continue
+		}
+		from := int64(0)
+		if l.Number == m.Replay.Number {
+			from = m.Replay.Pos
+		}
+		if l.Number > number+1 || l.End < from {
+			break
+		}
+		number, pos = l.Number, l.End
+		ahead += l.End - from
+	}
+	return number, pos, ahead
+}
+
+// note keeps the times at which the designated primary's logs had which
+// length, for the delays of Status.
+func (n *Node) note(changes []symtree.Change) {
+	for _, c := range changes {
+		if c.Op != symtree.OpSet || !strings.HasPrefix(symtree.Base(c.Path), "version-") {
+			continue
+		}
+		name, err := symtree.Parse(c.Path)
+		if err != nil || name.Kind != symtree.KindVersion || name.Host != n.tree.Primary(name.Resource) {
+			continue
+		}
+		if v, err := symtree.ParseVersion(c.Value); err == nil {
+			n.meter.Note(name.Resource, name.Host, v.Number, v.Pos, c.Stamp)
+		}
+	}
+}
+
+// counted is what the bricks of a worker counted that are gone.
+type counted struct {
+	device                         ifbrick.Stats
+	logger                         translogger.Stats
+	fetched, received, equal, sent int64
+}
+
+// retire keeps what a brick has counted that is being removed.
+func (w *worker) retire(b *brick.Brick) {
+	switch {
+	case w.dev != nil && w.dev.Brick == b:
+		s := w.dev.Stats()
+		w.past.device.Add(&s)
+	case w.logger != nil && w.logger.Brick == b:
+		s := w.logger.Stats()
+		w.past.logger.Add(&s)
+	case w.fetch.src != nil && w.fetch.src.Brick == b:
+		w.past.fetched += w.fetch.src.Received()
+	case w.sync.brick != nil && w.sync.brick.Brick == b:
+		s := w.sync.brick.Stats()
+		w.past.received, w.past.equal = w.past.received+s.Travelled, w.past.equal+s.Equal
+	case w.srv != nil && w.srv.Brick == b:
+		w.past.sent += w.srv.Sent()
+	}
+}
+
+// figures are the worker's counters; called on its executor.
+func (w *worker) figures() ResourceFigures {
+	f := ResourceFigures{
+		Name: w.res, Device: w.past.device, Logger: w.past.logger,
+		Fetched: w.fetchedBytes(), Received: w.past.received, Equal: w.past.equal, Served: w.past.sent,
+	}
+	if w.dev != nil {
+		s := w.dev.Stats()
+		f.Device.Add(&s)
+	}
+	if w.logger != nil {
+		s := w.logger.Stats()
+		f.Logger.Add(&s)
+		f.BufferUsed, f.BufferLimit = w.logger.MemUsed(), w.logger.MemLimit()
+	}
+	if b := w.sync.brick; b != nil {
+		f.Received, f.Equal = f.Received+b.Stats().Travelled, f.Equal+b.Stats().Equal
+	}
+	if w.srv != nil {
+		f.Served += w.srv.Sent()
+	}
+	if w.disk != nil {
+		f.Flying += w.disk.InFlight()
+	}
+	for _, l := range w.logs2 {
+		if l != nil {
+			f.Flying += l.InFlight()
+		}
+	}
+	var b strings.Builder
+	_ = w.graph.List(&b) // a Builder takes everything
+	f.bricks = b.String()
+	return f
+}
+
+func (w *worker) fetchedBytes() int64 {
+	if w.fetch.src == nil {
+		return w.past.fetched
+	}
+	return w.past.fetched + w.fetch.src.Received()
+}
+
+// rateEvery is how often rates are measured while something moves.
+const rateEvery = 2 * time.Second
+
+// pace measures the rates of fetch, sync and replay and tells whether they are
+// news. While one of them is not 0 it is called again by a timer; an idle
+// resource has none.
+func (w *worker) pace(s *State) bool {
+	now := w.env.Mono()
+	if now >= w.paceAt {
+		w.paceAt = now + rateEvery
+		var replayed, synced int64
+		if w.logger != nil {
+			replayed = w.logger.Stats().ReplayBytes
+		}
+		if w.sync.brick != nil {
+			synced = w.sync.brick.Pos()
+		}
+		w.rates.replay.Look(replayed, now)
+		w.rates.sync.Look(synced, now)
+		w.rates.fetch.Look(w.fetchedBytes(), now)
+	}
+	if w.mode == Replaying {
+		s.ReplayRate = w.rates.replay.Value()
+	}
+	if w.mode == Syncing {
+		s.SyncRate = w.rates.sync.Value()
+	}
+	if s.Fetching {
+		s.FetchRate = w.rates.fetch.Value()
+	}
+	if s.ReplayRate|s.SyncRate|s.FetchRate != 0 && !w.tick.Armed() {
+		w.tick.Reset(rateEvery)
+	}
+	return s.ReplayRate>>10 != w.sent.ReplayRate>>10 || s.SyncRate>>10 != w.sent.SyncRate>>10 || s.FetchRate>>10 != w.sent.FetchRate>>10
+}
