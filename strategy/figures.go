@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ type Figures struct {
 	Status    *status.Status
 	Peers     []PeerFigures     // sorted by name
 	Resources []ResourceFigures // sorted by name
-	Bricks    string            // of strategy and of all resources, one a line, for people
+	Info      string            // all bricks, one a line, and a summary: the file info
 	Entries   int               // in the symlink tree
 	Skew      time.Duration     // by which the Lamport clock is ahead of the system clock
 	Refused   uint64            // stamps that were not believed
@@ -46,6 +47,7 @@ type ResourceFigures struct {
 	Served   int64 // bytes sent to peers
 
 	bricks string
+	count  int
 }
 
 // Measure gathers the figures and calls done on the node's executor; it is
@@ -67,6 +69,7 @@ func (n *Node) Measure(withStatus bool, done func(*Figures)) {
 	}
 	open := len(n.resources)
 	if open == 0 {
+		f.list()
 		done(f)
 		return
 	}
@@ -87,10 +90,13 @@ func (n *Node) Measure(withStatus bool, done func(*Figures)) {
 // list puts the lists of bricks together.
 func (f *Figures) list() {
 	var b strings.Builder
+	n := 0
 	for i := range f.Resources {
 		b.WriteString(f.Resources[i].bricks)
+		n += f.Resources[i].count
 	}
-	f.Bricks = b.String()
+	fmt.Fprintf(&b, "SUMMARY: brick_count=%d dent_count=%d\n", n, f.Entries)
+	f.Info = b.String()
 }
 
 // status is the status of the cluster as this node knows it.
@@ -203,10 +209,20 @@ func (w *worker) figures() ResourceFigures {
 			f.Flying += l.InFlight()
 		}
 	}
-	var b strings.Builder
-	_ = w.graph.List(&b) // a Builder takes everything
-	f.bricks = b.String()
+	f.bricks, f.count = w.list()
 	return f
+}
+
+// list tells of the worker's bricks, in the form of the manual's
+// /proc/sys/mars/info.
+func (w *worker) list() (text string, n int) {
+	var b strings.Builder
+	all := w.graph.Bricks()
+	for _, x := range all {
+		fmt.Fprintf(&b, "brick button=%s off=%s on=%s path='%s/%s' type='%s'\n",
+			symtree.FormatBool(x.Button()), symtree.FormatBool(x.Off()), symtree.FormatBool(x.On()), w.res, x.Path, x.Type.Name)
+	}
+	return b.String(), len(all)
 }
 
 func (w *worker) fetchedBytes() int64 {

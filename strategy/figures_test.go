@@ -44,7 +44,8 @@ func TestSimFigures(t *testing.T) {
 	if r.Name != "r" || r.Device.Writes < 20 || r.Logger.WriteBytes < 20*512 || r.Logger.BatchTime.Count() != uint64(r.Logger.Batches) || r.BufferLimit == 0 || r.Served == 0 {
 		t.Errorf("primary: %+v", r)
 	}
-	if len(f.Peers) != 1 || !f.Peers[0].Connected || f.Entries == 0 || !strings.Contains(f.Bricks, "trans_logger") {
+	if len(f.Peers) != 1 || !f.Peers[0].Connected || f.Entries == 0 || !strings.Contains(f.Info, "brick button=1 off=0 on=1 path='r/logger' type='trans_logger'\n") ||
+		!strings.Contains(f.Info, "SUMMARY: brick_count=") || !strings.Contains(f.Info, "dent_count=") {
 		t.Errorf("primary: %+v", f)
 	}
 	f = b.figures(until)

@@ -30,6 +30,8 @@ type Config struct {
 	// Devices is what the administrator should know of how devices are made
 	// here; empty: nothing. It is published, for marsadm status.
 	Devices string
+	// Memory is the host's main memory in bytes; 0: not known.
+	Memory int64
 	// Fatal is told why the node can not start or go on.
 	Fatal func(error)
 	// Ready is called once, when the tree is read and peers can connect.
@@ -56,6 +58,7 @@ type Node struct {
 	slow   env.Timer
 	gossip gossip
 	meter  status.Meter
+	limits limits
 
 	resources []*resource // sorted by name
 	deleting  bool        // a plan of deletions is being committed
@@ -238,7 +241,7 @@ func (n *Node) periodic() {
 	}
 	n.kick()
 	if !n.stopping {
-		n.slow.Reset(time.Minute)
+		n.slow.Reset(n.cfg.Tunables.ScanInterval())
 	}
 }
 

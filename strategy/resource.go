@@ -49,11 +49,13 @@ func (n *Node) resource(name string) *resource {
 	post := n.env.Post
 	r.w = newWorker(workerConfig{
 		env: r.wenv, me: n.me, res: name, cluster: n.tree.UUID(), clock: n.cfg.Clock, tunables: n.cfg.Tunables,
+		limits:  &n.limits,
 		report:  func(s State) { post(func() { r.reported(s) }) },
 		publish: func(p position) { post(func() { r.publish(p) }) },
 	})
 	n.resources = append(n.resources, r)
 	slices.SortFunc(n.resources, func(a, b *resource) int { return strings.Compare(a.name, b.name) })
+	n.Retune() // each has a smaller share now
 	return r
 }
 

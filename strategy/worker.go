@@ -27,6 +27,7 @@ type workerConfig struct {
 	cluster  string
 	clock    *lamport.Clock
 	tunables *tunable.Set
+	limits   *limits
 	report   func(State)
 	publish  func(position)
 }
@@ -84,6 +85,7 @@ type worker struct {
 
 	past   counted // by bricks that are gone
 	paceAt time.Duration
+	share  int64 // of the memory, for the logger's buffer
 	rates  struct{ fetch, sync, replay measure.Rate }
 
 	fetch fetcher
@@ -93,7 +95,7 @@ type worker struct {
 }
 
 func newWorker(c workerConfig) *worker {
-	w := &worker{workerConfig: c}
+	w := &worker{workerConfig: c, share: mostBuffer}
 	w.task.Fn = w.converge
 	w.retry = c.env.NewTimer(w.kick)
 	w.tick = c.env.NewTimer(w.kick)

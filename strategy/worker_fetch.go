@@ -117,6 +117,7 @@ func (f *fetcher) make() (err error) {
 			OnLevel: w.kick,
 			Params: copy.Params{
 				Abort:     abort,
+				Throttle:  w.throttleTraffic,
 				OnError:   func(_ copy.Side, err error) { f.note(err) },
 				OnStopped: w.kick,
 				OnDone: func(err error) {

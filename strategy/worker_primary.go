@@ -16,6 +16,7 @@ func (w *worker) tuning() translogger.Tuning {
 	t.Batches = w.tunables.LogBatches()
 	t.Semantics = w.tunables.CompletionSemantics()
 	t.WritebackLimit = w.tunables.WritebackLimitBytes()
+	t.MemLimit = w.share
 	return t
 }
 

@@ -15,7 +15,7 @@ func (w *worker) stepServe() {
 	switch {
 	case w.want.Serve && w.srv == nil:
 		s, err := server.New(&w.graph, w.env, "server", server.Params{
-			Resource: w.res, Logs: w, Hold: w.hold, Ready: w.syncState,
+			Resource: w.res, Logs: w, Hold: w.hold, Ready: w.syncState, Throttle: w.throttleServer,
 			Member: func(res, host string) bool { return res == w.res && slices.Contains(w.want.Members, host) },
 		})
 		if err != nil {

@@ -5,8 +5,10 @@ import (
 
 	"mars/bricks/client"
 	"mars/bricks/copy"
+	"mars/infra/block"
 	"mars/infra/brick"
 	"mars/infra/symtree"
+	"mars/infra/tunable"
 	"mars/infra/wire"
 )
 
@@ -68,6 +70,10 @@ func (s *syncer) make() (err error) {
 			},
 			Params: copy.Params{
 				Abort:     s.src.Abort,
+				Throttle:  w.throttleTraffic,
+				Jobs:      w.tunables.CopyJobs,
+				ReadPrio:  block.Prio(w.tunables.Int(tunable.CopyReadPrio)),
+				WritePrio: block.Prio(w.tunables.Int(tunable.CopyWritePrio)),
 				OnStopped: w.kick,
 				OnError: func(_ copy.Side, err error) {
 					s.err = err

@@ -51,6 +51,10 @@ type Params struct {
 	Throttle func(n int64) time.Duration
 	// Window bounds the bytes of buffers in flight (default 8 MiB).
 	Window int64
+	// Jobs bounds how many pieces a Sync works on at a time, each with at most
+	// one request to a side; it is asked before every piece. nil, or 0: as many
+	// as the window allows.
+	Jobs func() int
 	// ReadPrio and WritePrio are the priorities at A and B.
 	ReadPrio, WritePrio block.Prio
 }

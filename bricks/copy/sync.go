@@ -228,7 +228,7 @@ func (s *Sync) flush() {
 
 // startJobs keeps as many jobs going as the limits allow.
 func (s *Sync) startJobs() {
-	for s.jobs < maxJobs && !s.blocked[SideA] && !s.blocked[SideB] && !s.rewind && !s.stopping {
+	for s.jobs < s.mostJobs() && !s.blocked[SideA] && !s.blocked[SideB] && !s.rewind && !s.stopping {
 		if len(s.queue) == 0 && !s.open() {
 			return
 		}
@@ -251,6 +251,16 @@ func (s *Sync) startJobs() {
 		s.jobs++
 		j.start()
 	}
+}
+
+// mostJobs is how many jobs may run at a time.
+func (s *Sync) mostJobs() int {
+	if s.p.Jobs != nil {
+		if n := s.p.Jobs(); n > 0 {
+			return min(n, maxJobs)
+		}
+	}
+	return maxJobs
 }
 
 // open begins the next chunk, unless there are enough.

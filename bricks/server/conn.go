@@ -21,6 +21,7 @@ type conn struct {
 	choked        bool // too much is queued; Drained ends it
 	pumping       bool
 	complained    bool
+	slow          env.Timer // armed while Throttle says so; nil until then
 
 	live   []*request // unanswered
 	ready  []*request // of those, the ones that may be worked on, in order
@@ -79,6 +80,9 @@ func (cn *conn) Closed(env.Conn, error) {
 	cn.closed = true
 	for _, r := range slices.Clone(cn.live) {
 		r.drop()
+	}
+	if cn.slow != nil {
+		cn.slow.Stop()
 	}
 	s := cn.s
 	if i := slices.Index(s.conns, cn); i >= 0 {
@@ -185,11 +189,32 @@ func (cn *conn) pump() {
 		cn.choked = cn.choked || cn.c.Queued() > maxQueued
 		r := cn.ready[0]
 		cost := r.cost()
-		if cn.choked || cn.memory > 0 && cn.memory+cost > maxMemory {
+		if cn.choked || cn.slow != nil && cn.slow.Armed() || cn.memory > 0 && cn.memory+cost > maxMemory {
+			break
+		}
+		if cn.throttled(r.size()) {
 			break
 		}
 		cn.ready = slices.Delete(cn.ready, 0, 1)
 		r.start()
 	}
 	cn.pumping = false
+}
+
+// throttled tells whether n bytes must not be read for the peer now; then pump
+// is called again.
+func (cn *conn) throttled(n int64) bool {
+	s := cn.s
+	if s.p.Throttle == nil || n == 0 {
+		return false
+	}
+	d := s.p.Throttle(n)
+	if d == 0 {
+		return false
+	}
+	if cn.slow == nil {
+		cn.slow = s.env.NewTimer(cn.pump)
+	}
+	cn.slow.Reset(d)
+	return true
 }

@@ -69,15 +69,26 @@ func (r *request) cost() int64 {
 	case wire.TypeSyncInfo:
 		return 0
 	case wire.TypeFetchLog:
-		end, _, _ := r.cn.s.p.Logs.End(r.number, r.origin)
-		if end <= r.pos {
-			return 0
+		if n := r.size(); n > 0 {
+			return room(n)
 		}
-		return room(min(r.n, end-r.pos))
+		return 0
 	case wire.TypeDigest:
 		return room(min(r.n, pieceLen))
 	}
 	return room(r.n)
+}
+
+// size is how many bytes are read for it.
+func (r *request) size() int64 {
+	switch r.verb {
+	case wire.TypeSyncInfo:
+		return 0
+	case wire.TypeFetchLog:
+		end, _, _ := r.cn.s.p.Logs.End(r.number, r.origin)
+		return max(min(r.n, end-r.pos), 0)
+	}
+	return r.n
 }
 
 func (r *request) start() {

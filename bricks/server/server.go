@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"mars/infra/block"
 	"mars/infra/brick"
@@ -41,6 +42,9 @@ type Params struct {
 	// Allowed may refuse a request of a member; a *wire.Error is sent as it
 	// is, another error as CodeBusy. nil: all are allowed.
 	Allowed func(peer string, verb wire.Type) error
+	// Throttle is asked before n bytes are read for a peer: 0 permits it,
+	// otherwise it is asked again after that time. nil: no limit.
+	Throttle func(n int64) time.Duration
 }
 
 // Limits of one connection.

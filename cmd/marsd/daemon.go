@@ -174,6 +174,7 @@ func (d *daemon) buildNode() error {
 	}
 	d.strat = strategy.New(strategy.Config{
 		Me: o.Host, Env: d.node.Executor(0), Executors: workers, Clock: d.clock, Tunables: d.tun, Devices: d.fronts.note,
+		Memory: mainMemory(),
 		Fatal: d.die,
 		Ready: func() {
 			d.started.Store(true)
@@ -192,34 +193,6 @@ func (d *daemon) die(err error) {
 	case d.fatal <- err:
 	default: // one reason is enough
 	}
-}
-
-// buildSys offers the tunables.
-func (d *daemon) buildSys() error {
-	s, err := newSysDir(d.opt.Sys(), d.tun, d.log)
-	if err != nil {
-		return err
-	}
-	exec := d.node.Executor(0)
-	s.changed = d.adapt
-	s.trigger = func(n int) { exec.Post(func() { d.strat.Trigger(n) }) }
-	d.sys, err = s.serve(func(stop <-chan struct{}) (string, string, bool) {
-		if !d.started.Load() {
-			return "", "", false
-		}
-		text := make(chan string, 1)
-		exec.Post(func() {
-			r := lamport.Reading{System: lamport.Stamp(exec.Wall()), Mono: int64(exec.Mono())}
-			text <- lamport.FormatFile(r.System, d.clock.Now(r))
-		})
-		select {
-		case t := <-text:
-			return "lamport_clock", t, true
-		case <-stop:
-			return "", "", false
-		}
-	})
-	return err
 }
 
 // serve starts strategy and waits for the end.

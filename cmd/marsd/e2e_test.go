@@ -184,12 +184,20 @@ func tunablesLive(t *testing.T, s site) {
 		b, err := os.ReadFile(filepath.Join(sys, "lamport_clock"))
 		return err == nil && bytes.HasPrefix(b, []byte("CURRENT_TIME=")) && bytes.Contains(b, []byte("\nlamport_now="))
 	})
+	eventually(t, "info", func() bool {
+		b, err := os.ReadFile(filepath.Join(sys, "info"))
+		return err == nil && bytes.HasPrefix(b, []byte("SUMMARY: brick_count=0 dent_count="))
+	})
+	eventually(t, "mem_used_raw_kb", func() bool {
+		n, err := strconv.Atoi(strings.TrimSpace(read(t, filepath.Join(sys, "mem_used_raw_kb"))))
+		return err == nil && n >= 0
+	})
 	if got := read(t, filepath.Join(sys, "mars_port")); got != strconv.Itoa(s.port)+"\n" {
 		t.Errorf("mars_port: %q", got)
 	}
-	path := filepath.Join(sys, "sync_flip_interval_sec")
+	path := filepath.Join(sys, "propagate_interval_sec")
 	write(t, path, "bad\n")
-	eventually(t, "a bad value to be put back", func() bool { return read(t, path) == "60\n" })
+	eventually(t, "a bad value to be put back", func() bool { return read(t, path) == "5\n" })
 	write(t, path, "33\n")
 	write(t, filepath.Join(sys, "trigger"), "2\n")
 }
@@ -222,7 +230,7 @@ func nothingLeft(t *testing.T, s site) {
 	if got := read(t, filepath.Join(s.run, "lock")); got != "" {
 		t.Errorf("the lock holds %q", got)
 	}
-	if got := read(t, filepath.Join(s.run, "sys/sync_flip_interval_sec")); got != "33\n" {
+	if got := read(t, filepath.Join(s.run, "sys/propagate_interval_sec")); got != "33\n" {
 		t.Errorf("the tunable that was set is %q", got)
 	}
 	if !portsFree(s.addr, s.port) {

@@ -223,7 +223,7 @@ func TestOptions(t *testing.T) {
 		o.Host != "uname" || o.Device != "auto" || o.PortSet || o.Grace != 10*time.Second {
 		t.Errorf("defaults: %+v", o)
 	}
-	vars := map[string]string{"MARS_DIR": "/m", "MARS_RUN_DIR": "/r", "MARS_HOST": "h", "MARS_PORT": "9000", "MARS_SET": "sync_flip_interval_sec=9,copy_overlap=0"}
+	vars := map[string]string{"MARS_DIR": "/m", "MARS_RUN_DIR": "/r", "MARS_HOST": "h", "MARS_PORT": "9000", "MARS_SET": "propagate_interval_sec=9,copy_overlap=0"}
 	o, err = parse(t, vars, "--run-dir", "/r2", "--set", "copy_overlap=1", "--stop-grace", "3s", "--log-level", "debug", "--device", "fuse")
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +231,7 @@ func TestOptions(t *testing.T) {
 	if o.MarsDir != "/m" || o.RunDir != "/r2" || o.Host != "h" || o.Port != 9000 || !o.PortSet || o.Grace != 3*time.Second || o.Level != -4 || o.Device != "fuse" {
 		t.Errorf("environment and flags: %+v", o)
 	}
-	if want := []string{"sync_flip_interval_sec=9", "copy_overlap=0", "copy_overlap=1"}; !slices.Equal(o.Set, want) {
+	if want := []string{"propagate_interval_sec=9", "copy_overlap=0", "copy_overlap=1"}; !slices.Equal(o.Set, want) {
 		t.Errorf("--set: %q, want %q", o.Set, want)
 	}
 	if o, err = parse(t, vars, "--port", "9100"); err != nil || o.Port != 9100 {

@@ -28,10 +28,13 @@ type touch struct {
 	written bool
 }
 
+// liveFile is a file that shows what is at the moment.
+type liveFile struct{ name, text string }
+
 // sysServer keeps a sysDir in step with the world until Close. It owns it.
 type sysServer struct {
 	s      *sysDir
-	live   func(stop <-chan struct{}) (name, text string, ok bool)
+	live   func(stop <-chan struct{}) []liveFile
 	file   *os.File // inotify
 	prefix map[int32]string
 	events chan touch
@@ -39,9 +42,10 @@ type sysServer struct {
 	wg     sync.WaitGroup
 }
 
-// serve starts watching. live gives one file more to show, each second; it
-// must return when stop is closed. It may be nil.
-func (s *sysDir) serve(live func(stop <-chan struct{}) (name, text string, ok bool)) (*sysServer, error) {
+// serve starts watching. live gives further files to show, and publishes
+// measured tunables, each second; it must return when stop is closed. It may be
+// nil.
+func (s *sysDir) serve(live func(stop <-chan struct{}) []liveFile) (*sysServer, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("watch the tunables: %w", err)
@@ -103,13 +107,12 @@ func (w *sysServer) touched(t touch) {
 }
 
 func (w *sysServer) refresh() {
+	if w.live != nil {
+		for _, f := range w.live(w.stop) {
+			w.s.show(f.name, f.text)
+		}
+	}
 	w.s.refresh()
-	if w.live == nil {
-		return
-	}
-	if name, text, ok := w.live(w.stop); ok {
-		w.s.show(name, text)
-	}
 }
 
 func (w *sysServer) read() {

@@ -34,7 +34,7 @@ func TestSysctlOrder(t *testing.T) {
 func TestLoadTunables(t *testing.T) {
 	root, saved := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(root, "etc/sysctl.d/10-x.conf"),
-		"mars.sync_flip_interval_sec = 11\nmars.copy_overlap=0\nmars.mars_port=9000\nmars.aio_sync_mode=1\nmars.no_such=1\nvm.swappiness=1\n")
+		"mars.propagate_interval_sec = 11\nmars.copy_overlap=0\nmars.mars_port=9000\nmars.aio_sync_mode=1\nmars.no_such=1\nvm.swappiness=1\n")
 	write(t, filepath.Join(root, "etc/sysctl.conf"), "mars.copy_overlap=1\nmars.network_io_timeout=12\nmars.tuning.traffic_limit_kb=7\n")
 	write(t, filepath.Join(saved, "network_io_timeout"), "13\n")
 	write(t, filepath.Join(saved, "tuning/server_io_limit_kb"), "14\n")
@@ -48,7 +48,7 @@ func TestLoadTunables(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, want := range map[tunable.ID]int64{
-		tunable.SyncFlipIntervalSec: 11, tunable.CopyOverlap: 1, tunable.NetworkIOTimeout: 13, tunable.TuningTrafficLimitKB: 7,
+		tunable.PropagateIntervalSec: 11, tunable.CopyOverlap: 1, tunable.NetworkIOTimeout: 13, tunable.TuningTrafficLimitKB: 7,
 		tunable.TuningServerIOLimitKB: 15, tunable.MemLimitPercent: 20, tunable.MarsPort: 9000, tunable.MarsEmergencyMode: 0,
 	} {
 		if got := set.Int(id); got != want {
@@ -118,7 +118,7 @@ func serving(t *testing.T, set *tunable.Set, j *journal, trigger func(int)) (dir
 		t.Fatal(err)
 	}
 	s.trigger = trigger
-	w, err := s.serve(func(<-chan struct{}) (string, string, bool) { return "lamport_clock", "now\n", true })
+	w, err := s.serve(func(<-chan struct{}) []liveFile { return []liveFile{{"lamport_clock", "now\n"}} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,24 +133,24 @@ func TestSysDirWatch(t *testing.T) {
 	dir := serving(t, set, &j, func(n int) { levels <- n })
 	at := func(name string) string { return filepath.Join(dir, name) }
 
-	write(t, at("sync_flip_interval_sec"), "17\n")
+	write(t, at("propagate_interval_sec"), "17\n")
 	write(t, at("tuning/traffic_limit_kb"), "99")
 	eventually(t, "good values to be assigned", func() bool {
-		return set.Int(tunable.SyncFlipIntervalSec) == 17 && set.Int(tunable.TuningTrafficLimitKB) == 99
+		return set.Int(tunable.PropagateIntervalSec) == 17 && set.Int(tunable.TuningTrafficLimitKB) == 99
 	})
 
 	// By rename, as editors do.
 	write(t, at("new"), "18\n")
-	if err := os.Rename(at("new"), at("sync_flip_interval_sec")); err != nil {
+	if err := os.Rename(at("new"), at("propagate_interval_sec")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a renamed file to be read", func() bool { return set.Int(tunable.SyncFlipIntervalSec) == 18 })
+	eventually(t, "a renamed file to be read", func() bool { return set.Int(tunable.PropagateIntervalSec) == 18 })
 
 	for _, bad := range []string{"x", "", "-1", "99999999999999999999"} {
 		before := strings.Count(j.String(), "put back")
-		write(t, at("sync_flip_interval_sec"), bad)
+		write(t, at("propagate_interval_sec"), bad)
 		eventually(t, "bad value "+bad+" to be put back and logged", func() bool {
-			return read(t, at("sync_flip_interval_sec")) == "18\n" && strings.Count(j.String(), "put back") > before
+			return read(t, at("propagate_interval_sec")) == "18\n" && strings.Count(j.String(), "put back") > before
 		})
 	}
 	if err := os.Remove(at("copy_overlap")); err != nil {
@@ -168,7 +168,7 @@ func TestSysDirWatch(t *testing.T) {
 		}
 		eventually(t, fixed+" to come back", func() bool { b, err := os.ReadFile(at(fixed)); return err == nil && string(b) == good })
 	}
-	if set.Int(tunable.SyncFlipIntervalSec) != 18 || set.Int(tunable.MarsPort) != 7777 {
+	if set.Int(tunable.PropagateIntervalSec) != 18 || set.Int(tunable.MarsPort) != 7777 {
 		t.Error("a value changed that must not")
 	}
 	set.Publish(tunable.MarsEmergencyMode, 4)
@@ -190,23 +190,23 @@ func TestHalfWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(s.dir, "sync_flip_interval_sec")
+	path := filepath.Join(s.dir, "propagate_interval_sec")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.touched("sync_flip_interval_sec", true)
+	s.touched("propagate_interval_sec", true)
 	if _, err := f.WriteString("6\n"); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
-	s.touched("sync_flip_interval_sec", true)
+	s.touched("propagate_interval_sec", true)
 	s.refresh()
-	if got := set.Int(tunable.SyncFlipIntervalSec); got != 6 || strings.Contains(j.String(), "put back") {
+	if got := set.Int(tunable.PropagateIntervalSec); got != 6 || strings.Contains(j.String(), "put back") {
 		t.Errorf("the value is %d, want 6\n%s", got, &j.b)
 	}
 	write(t, path, "")
-	s.touched("sync_flip_interval_sec", true)
+	s.touched("propagate_interval_sec", true)
 	s.refresh()
 	if got := read(t, path); got != "" {
 		t.Errorf("a file that is empty for a moment holds %q", got)

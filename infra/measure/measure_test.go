@@ -90,3 +90,34 @@ func TestRate(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is asked for, in the long run no more gets through than the limit,
+// but nearly that much if it is asked for.
+func TestLimiter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var l Limiter
+		limit := rapid.Int64Range(1000, 1<<30).Draw(t, "limit")
+		piece := rapid.Int64Range(limit/1000, limit).Draw(t, "piece")
+		now, taken := time.Hour, int64(0)
+		end := now + 60*time.Second
+		for now < end {
+			wait := l.Take(now, piece, limit)
+			if wait == 0 {
+				taken += piece
+				now += time.Duration(float64(piece) / float64(limit) * 0.5 * float64(time.Second))
+				continue
+			}
+			now += wait
+		}
+		most := 60*limit + limit/10 + 2*piece
+		if taken > most || taken < 60*limit*9/10-2*piece {
+			t.Fatalf("%d got through in a minute, the limit allows %d", taken, 60*limit)
+		}
+	})
+	var l Limiter
+	for range 100 {
+		if l.Take(time.Hour, 1<<40, 0) != 0 {
+			t.Fatal("without a limit something waits")
+		}
+	}
+}

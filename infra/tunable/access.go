@@ -14,15 +14,26 @@ func (s *Set) DoFastFullsync() bool { return s.Bool(DoFastFullsync) }
 // CopyOverlap returns whether a sync reads ahead of its writes.
 func (s *Set) CopyOverlap() bool { return s.Bool(CopyOverlap) }
 
+// CopyJobs returns how many pieces a sync may work on at a time; 0: no limit.
+// A piece is read, then written, so each of the limits on both bounds them, and
+// without overlap there is one.
+func (s *Set) CopyJobs() int {
+	if !s.CopyOverlap() {
+		return 1
+	}
+	read, write := int(s.Int(CopyReadMaxFly)), int(s.Int(CopyWriteMaxFly))
+	if read == 0 || write > 0 && write < read {
+		return write
+	}
+	return read
+}
+
 // LogBatches returns how many batches may be in flight to a log, at least 1.
 func (s *Set) LogBatches() int { return int(s.Int(LogBatches)) }
 
 // CompletionSemantics returns when a write completes: 2 its record is durable,
 // 1 submitted, 0 buffered.
 func (s *Set) CompletionSemantics() int { return int(s.Int(LoggerCompletionSemantics)) }
-
-// DoCRC returns whether log records carry a payload checksum.
-func (s *Set) DoCRC() bool { return s.Bool(LoggerDoCRC) }
 
 // LoggerResume returns whether logging is resumed after an emergency.
 func (s *Set) LoggerResume() bool { return s.Bool(LoggerResume) }
@@ -33,24 +44,11 @@ func (s *Set) ResetEmergency() bool { return s.Bool(MarsResetEmergency) }
 // MemLimitPercent returns the share of main memory for memory buffers, 0..70.
 func (s *Set) MemLimitPercent() int { return int(s.Int(MemLimitPercent)) }
 
-// WritebackUntilPercent returns the fill of the memory buffer, 0..100, down to
-// which writeback favours one resource.
-func (s *Set) WritebackUntilPercent() int { return int(s.Int(TuningWritebackUntilPercent)) }
-
 // ScanInterval returns the longest time between two scans of the tree.
 func (s *Set) ScanInterval() time.Duration { return s.seconds(ScanIntervalSec) }
 
 // PropagateInterval returns the longest time between two exchanges with a peer.
 func (s *Set) PropagateInterval() time.Duration { return s.seconds(PropagateIntervalSec) }
-
-// SyncFlipInterval returns how long a sync may hold up replay; 0: for ever
-// (a tunable below 8 s means off, as in the original).
-func (s *Set) SyncFlipInterval() time.Duration {
-	if s.Int(SyncFlipIntervalSec) < 8 {
-		return 0
-	}
-	return s.seconds(SyncFlipIntervalSec)
-}
 
 // StatusfilesRollover returns how often status files are renewed.
 func (s *Set) StatusfilesRollover() time.Duration { return s.seconds(StatusfilesRolloverSec) }

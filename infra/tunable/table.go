@@ -1,5 +1,7 @@
 package tunable
 
+import "strings"
+
 // ID identifies a tunable. The numbers are an index into this build's table
 // only; outside the process a tunable is known by its name.
 type ID uint8
@@ -15,7 +17,6 @@ const (
 	IOFlyingCount
 	LogBatches
 	LoggerCompletionSemantics
-	LoggerDoCRC
 	LoggerMemUsedKB
 	LoggerResume
 	LogrotAutoGB
@@ -37,16 +38,12 @@ const (
 	ShowDebugMessages
 	ShowLogMessages
 	StatusfilesRolloverSec
-	SyncFlipIntervalSec
-	SyslogMaxClass
-	SyslogMinClass
 	TuningServerIOLimitKB
 	TuningServerIORateKB
 	TuningTrafficLimitKB
 	TuningTrafficRateKB
 	TuningWritebackLimitKB
 	TuningWritebackRateKB
-	TuningWritebackUntilPercent
 
 	numTunables // the number of tunables, not one of them
 )
@@ -95,7 +92,6 @@ var table = [numTunables]Def{
 	{IOFlyingCount, "io_flying_count", "", 0, 0, 0, ReadOnly, "requests to disks in flight"},
 	{LogBatches, "log_batches", "", 2, 1, 4, ReadWrite, "logger: most batches in flight to one transaction logfile"},
 	{LoggerCompletionSemantics, "logger_completion_semantics", "", 2, 0, 2, ReadWrite, "a write completes when 2: its log record is durable, 1: submitted, 0: buffered in memory"},
-	{LoggerDoCRC, "logger_do_crc", "0|1", 1, 0, 1, ReadWrite, "logger: checksum the payload of every record"},
 	{LoggerMemUsedKB, "logger_mem_used_kb", "KiB", 0, 0, 0, ReadOnly, "memory held by the loggers' memory buffers"},
 	{LoggerResume, "logger_resume", "0|1", 1, 0, 1, ReadWrite, "logger: resume logging after an emergency"},
 	{LogrotAutoGB, "logrot_auto_gb", "GiB", 32, 0, maxGB, ReadWrite, "rotate a transaction logfile that has grown to this size (0: never)"},
@@ -112,21 +108,17 @@ var table = [numTunables]Def{
 	{RequiredFreeSpace3GB, "required_free_space_3_gb", "GiB", 2, 0, maxGB, ReadWrite, "emergency: below this plus limits 1, 2: secondaries remove logfiles not needed locally"},
 	{RequiredFreeSpace4GB, "required_free_space_4_gb", "GiB", 2, 0, maxGB, ReadWrite, "emergency: below this plus limits 1 to 3: secondaries stop fetching"},
 	{RequiredTotalSpace0GB, "required_total_space_0_gb", "GiB", 12, 0, maxGB, ReadWrite, "refuse to start when /mars is smaller than this plus limits 1 to 4"},
-	{ScanIntervalSec, "scan_interval_sec", "s", 5, 1, maxSeconds, ReadWrite, "longest time between two scans of the symlink tree"},
+	{ScanIntervalSec, "scan_interval_sec", "s", 60, 1, maxSeconds, ReadWrite, "time between two scans of the whole symlink tree; changes are seen at once without"},
 	{ShowConnections, "show_connections", "0|1", 0, 0, 1, ReadWrite, "show connections as links below local-HOST"},
 	{ShowDebugMessages, "show_debug_messages", "0|1", 0, 0, 1, ReadWrite, "write messages of class 0 (debug)"},
 	{ShowLogMessages, "show_log_messages", "0|1", 1, 0, 1, ReadWrite, "append messages to those N.class.log files that exist"},
 	{StatusfilesRolloverSec, "statusfiles_rollover_sec", "s", 3, 1, maxSeconds, ReadWrite, "how often status files are renewed"},
-	{SyncFlipIntervalSec, "sync_flip_interval_sec", "s", 60, 0, maxSeconds, ReadWrite, "alternate between sync and replay at this interval (below 8: do not)"},
-	{SyslogMaxClass, "syslog_max_class", "", -1, -1, 5, ReadWrite, "highest message class copied to syslog (below syslog_min_class: none)"},
-	{SyslogMinClass, "syslog_min_class", "", 1, -1, 5, ReadWrite, "lowest message class copied to syslog"},
 	{TuningServerIOLimitKB, "tuning/server_io_limit_kb", "KiB/s", 0, 0, maxRateKB, ReadWrite, "limit of disk IO on behalf of peers (0: none)"},
 	{TuningServerIORateKB, "tuning/server_io_rate_kb", "KiB/s", 0, 0, 0, ReadOnly, "rate of disk IO on behalf of peers"},
 	{TuningTrafficLimitKB, "tuning/traffic_limit_kb", "KiB/s", 0, 0, maxRateKB, ReadWrite, "limit of logfile and sync data received from peers (0: none)"},
 	{TuningTrafficRateKB, "tuning/traffic_rate_kb", "KiB/s", 0, 0, 0, ReadOnly, "rate of logfile and sync data received from peers"},
 	{TuningWritebackLimitKB, "tuning/writeback_limit_kb", "KiB/s", 0, 0, maxRateKB, ReadWrite, "limit of writeback to the disks (0: none)"},
 	{TuningWritebackRateKB, "tuning/writeback_rate_kb", "KiB/s", 0, 0, 0, ReadOnly, "rate of writeback to the disks"},
-	{TuningWritebackUntilPercent, "tuning/writeback_until_percent", "%", 30, 0, 100, ReadWrite, "fill of the memory buffer down to which writeback favours one resource"},
 }
 
 // Defs returns the descriptions of all tunables, sorted by name. The result is
@@ -164,13 +156,22 @@ var obsolete = [...]struct{ name, reason string }{
 	{"aio_sync_mode", "every log batch is written durably, there is no choice"},
 	{"delay_say_on_overflow", "messages are never a reason to block"},
 	{"loadavg_limit", "checksumming yields to everything else on the host"},
+	{"logger_do_crc", "every record has its checksum, there is no choice"},
 	{"logger_max_interleave", "the log is written in batches of its own"},
 	{"logger_replay_timeout_sec", "the end of a log is recognised, not waited for"},
 	{"mapfree_grace_keep_mb", "the page cache is not used"},
 	{"mapfree_period_sec", "the page cache is not used"},
-	{"show_statistics_global", "statistics are in the file info"},
-	{"show_statistics_server", "statistics are in the file info"},
+	{"show_statistics_global", "statistics are in the file info and in the metrics"},
+	{"show_statistics_server", "statistics are in the file info and in the metrics"},
+	{"sync_flip_interval_sec", "logs are fetched while the sync runs, and replayed when it is finished"},
+	{"syslog_max_class", "all messages go to stderr, which the service manager keeps"},
+	{"syslog_min_class", "all messages go to stderr, which the service manager keeps"},
+	{"tuning/writeback_until_percent", "each resource has a memory buffer and a writeback of its own"},
 }
+
+// thresholds are the ends of the names of the original's warnings about slow
+// requests, all of them below tuning.
+var thresholds = [...]string{"_threshold_us", "_factor_percent", "_plus_us", "_triggered", "_true_hit"}
 
 // Obsolete reports whether name is a tunable of the original that has no
 // effect here, and why.
@@ -178,6 +179,11 @@ func Obsolete(name string) (reason string, ok bool) {
 	for _, o := range obsolete {
 		if o.name == name {
 			return o.reason, true
+		}
+	}
+	for _, end := range thresholds {
+		if strings.HasPrefix(name, "tuning/") && strings.HasSuffix(name, end) {
+			return "how long requests take is in the metrics, as histograms", true
 		}
 	}
 	return "", false

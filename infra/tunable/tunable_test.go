@@ -2,6 +2,7 @@ package tunable
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -47,16 +48,14 @@ func TestTable(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	want := map[string]int64{
 		"copy_overlap": 1, "do_fast_fullsync": 1, "log_batches": 2,
-		"logger_completion_semantics": 2, "logger_do_crc": 1, "logger_resume": 1,
+		"logger_completion_semantics": 2, "logger_resume": 1,
 		"logrot_auto_gb": 32, "mars_port": 7777, "mars_reset_emergency": 1,
 		"max_lamport_future": 2592000, "mem_limit_percent": 20,
 		"network_io_timeout": 30, "propagate_interval_sec": 5,
 		"required_free_space_1_gb": 2, "required_free_space_2_gb": 2,
 		"required_free_space_3_gb": 2, "required_free_space_4_gb": 2,
-		"required_total_space_0_gb": 12, "scan_interval_sec": 5,
+		"required_total_space_0_gb": 12, "scan_interval_sec": 60,
 		"show_log_messages": 1, "statusfiles_rollover_sec": 3,
-		"sync_flip_interval_sec": 60, "syslog_max_class": -1,
-		"syslog_min_class": 1, "tuning/writeback_until_percent": 30,
 	}
 	got := map[string]int64{}
 	New().Each(func(d Def, v int64) {
@@ -85,7 +84,7 @@ func TestAssign(t *testing.T) {
 		{"mem_limit_percent", "20 %", 20, ErrSyntax, ""},
 		{"mem_limit_percent", "0x10", 20, ErrSyntax, ""},
 		{"do_fast_fullsync", "2", 1, ErrRange, `tunable "do_fast_fullsync": out of range: expected 0 or 1, found "2"`},
-		{"syslog_max_class", "-1", -1, nil, ""},
+		{"copy_read_prio", "-1", -1, nil, ""},
 		{"mars_emergency_mode", "0", 0, ErrReadOnly, `tunable "mars_emergency_mode": read-only`},
 		{"mars_port", "8000", 8000, nil, ""},
 	} {
@@ -107,7 +106,7 @@ func TestUnknownAndObsolete(t *testing.T) {
 		want error
 	}{
 		{"", ErrUnknown}, {"nonsense", ErrUnknown}, {strings.Repeat("x", 1000), ErrUnknown},
-		{"aio_sync_mode", ErrObsolete}, {"mapfree_period_sec", ErrObsolete},
+		{"aio_sync_mode", ErrObsolete}, {"mapfree_period_sec", ErrObsolete}, {"tuning/aio_sync_threshold_us", ErrObsolete}, {"aio_sync_threshold_us", ErrUnknown},
 	} {
 		for _, err := range []error{s.Assign(tc.name, "1"), s.AssignPair(tc.name + "=1")} {
 			var e *Error
@@ -160,10 +159,10 @@ func TestAccessors(t *testing.T) {
 	s := New()
 	const gb = int64(1 << 30)
 	for i, ok := range []bool{
-		s.DoFastFullsync(), s.CopyOverlap(), s.DoCRC(), s.LoggerResume(), s.ResetEmergency(),
+		s.DoFastFullsync(), s.CopyOverlap(), s.LoggerResume(), s.ResetEmergency(),
 		s.LogBatches() == 2, s.CompletionSemantics() == 2, s.MemLimitPercent() == 20,
-		s.WritebackUntilPercent() == 30, s.ScanInterval() == 5*time.Second,
-		s.PropagateInterval() == 5*time.Second, s.SyncFlipInterval() == time.Minute,
+		s.ScanInterval() == time.Minute, s.CopyJobs() == 0,
+		s.PropagateInterval() == 5*time.Second,
 		s.StatusfilesRollover() == 3*time.Second, s.NetworkIOTimeout() == 30*time.Second,
 		s.MaxLamportFuture() == 30*24*time.Hour, s.LogrotAutoBytes() == 32*gb,
 		s.RequiredTotalBytes() == 12*gb, s.TrafficLimitBytes() == 0,
@@ -182,9 +181,6 @@ func TestAccessors(t *testing.T) {
 			t.Errorf("%s: %d bytes", name, got)
 		}
 	}
-	if err := s.Assign("sync_flip_interval_sec", "7"); err != nil || s.SyncFlipInterval() != 0 {
-		t.Error("below 8 s flipping is off")
-	}
 	defer func() {
 		if recover() == nil {
 			t.Error("a fifth limit did not panic")
@@ -197,5 +193,57 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 	s := New()
 	if n := testing.AllocsPerRun(100, func() { _ = s.Int(LogBatches) + s.RequiredFreeBytes(1) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestOriginal: every tunable of the original at the time of the manual is
+// either here or known to be without effect, and the package's documentation
+// says which and why.
+func TestOriginal(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(strings.ReplaceAll(string(doc), "//", "")), " ")
+	names := strings.Fields(`show_log_messages show_debug_messages show_statistics_global show_statistics_server show_connections aio_sync_mode
+		logger_completion_semantics logger_do_crc syslog_min_class syslog_max_class delay_say_on_overflow mapfree_period_sec mapfree_grace_keep_mb
+		logger_max_interleave logger_resume logger_replay_timeout_sec mem_limit_percent logger_mem_used_kb mem_used_raw_kb io_flying_count copy_overlap
+		copy_read_prio copy_write_prio copy_read_max_fly copy_write_max_fly statusfiles_rollover_sec scan_interval_sec propagate_interval_sec
+		sync_flip_interval_sec do_fast_fullsync logrot_auto_gb required_total_space_0_gb required_free_space_1_gb required_free_space_2_gb
+		required_free_space_3_gb required_free_space_4_gb mars_emergency_mode mars_reset_emergency loadavg_limit mars_port network_io_timeout
+		tuning/traffic_limit_kb tuning/traffic_rate_kb tuning/server_io_limit_kb tuning/server_io_rate_kb tuning/writeback_limit_kb
+		tuning/writeback_rate_kb tuning/writeback_until_percent`)
+	for _, op := range []string{"bio_submit", "bio_io_r", "bio_io_w", "aio_submit", "aio_io_r", "aio_io_w", "aio_sync"} {
+		for _, end := range thresholds {
+			names = append(names, "tuning/"+op+end)
+		}
+	}
+	for _, name := range names {
+		_, here := Lookup(name)
+		if _, obsolete := Obsolete(name); here == obsolete {
+			t.Errorf("%s: here %v, without effect %v", name, here, obsolete)
+		}
+	}
+	for _, o := range obsolete {
+		if !strings.Contains(text, o.name+" "+o.reason) {
+			t.Errorf("doc.go does not say %q of %s", o.reason, o.name)
+		}
+	}
+}
+
+func TestCopyJobs(t *testing.T) {
+	for _, c := range []struct {
+		overlap, read, write string
+		want                 int
+	}{{"1", "0", "0", 0}, {"1", "5", "0", 5}, {"1", "0", "6", 6}, {"1", "5", "6", 5}, {"1", "7", "6", 6}, {"0", "7", "6", 1}} {
+		s := New()
+		for name, v := range map[string]string{"copy_overlap": c.overlap, "copy_read_max_fly": c.read, "copy_write_max_fly": c.write} {
+			if err := s.Assign(name, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := s.CopyJobs(); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
 	}
 }

@@ -4,6 +4,7 @@ package osenv
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +26,8 @@ type memory struct {
 	free  [len(classes)][][]byte
 	big   map[int][][]byte
 	slabs [][]byte // to unmap at the end
+
+	held atomic.Int64 // bytes mapped; changes rarely, is read by others
 }
 
 func classOf(size int) int {
@@ -65,6 +68,7 @@ func (m *memory) alloc(size int) []byte {
 func (m *memory) refill(c int) {
 	n := classes[c]
 	s := mapMemory(max(slab, n))
+	m.held.Add(int64(len(s)))
 	m.slabs = append(m.slabs, s)
 	for len(s) > 0 {
 		m.free[c] = append(m.free[c], s[:n:n])
@@ -81,6 +85,7 @@ func (m *memory) allocBig(size int) []byte {
 		m.big[n] = list[:len(list)-1]
 		return b[:size]
 	}
+	m.held.Add(int64(n))
 	return mapMemory(n)[:size]
 }
 
@@ -100,6 +105,7 @@ func (m *memory) put(b []byte) {
 	n := len(b)
 	if len(m.big[n]) >= keepBig {
 		unmap(b)
+		m.held.Add(-int64(n)) // perhaps another executor counted it: only the sum means anything
 		return
 	}
 	if m.big == nil {
@@ -118,7 +124,8 @@ func (m *memory) release() {
 			unmap(b)
 		}
 	}
-	*m = memory{}
+	m.free, m.big, m.slabs = [len(classes)][][]byte{}, nil, nil
+	m.held.Store(0)
 }
 
 func unmap(b []byte) {

@@ -129,6 +129,16 @@ func (n *Node) Executor(i int) env.Env { return n.execs[i] }
 // Executors is how many executors there are.
 func (n *Node) Executors() int { return len(n.execs) }
 
+// MemHeld is how many bytes of memory outside the Go heap the executors hold,
+// in use or kept ready. It may be called from anywhere.
+func (n *Node) MemHeld() int64 {
+	var sum int64
+	for _, e := range n.execs {
+		sum += e.mem.held.Load()
+	}
+	return sum
+}
+
 // Config is what the node was made from, with defaults filled in.
 func (n *Node) Config() Config { return n.cfg }
 
