@@ -13,7 +13,7 @@ PREFIX  ?= /usr/local
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
 
-.PHONY: help build install test test-vm unit race fuzz sim lint bench demo deps clean
+.PHONY: help build man install test test-vm unit race fuzz sim lint bench demo deps clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,13 @@ install: build ## marsd, marsadm, the systemd unit and the udev rule, below DEST
 	sed 's|@PREFIX@|$(PREFIX)|' cmd/marsd/install/marsd.service > $(BIN)/marsd.service
 	install -m 0644 $(BIN)/marsd.service $(DESTDIR)$(UNITDIR)/
 	install -m 0644 cmd/marsd/install/90-mars.rules $(DESTDIR)$(UDEVDIR)/
+
+man: build ## manual pages, from the code: bin/man
+	@mkdir -p $(BIN)/man/man5 $(BIN)/man/man7 $(BIN)/man/man8
+	$(BIN)/marsd man > $(BIN)/man/man8/marsd.8
+	$(BIN)/marsadm man marsadm > $(BIN)/man/man8/marsadm.8
+	$(BIN)/marsadm man mars-symlinks > $(BIN)/man/man7/mars-symlinks.7
+	$(BIN)/marsadm man mars-log > $(BIN)/man/man5/mars-log.5
 
 deps: ## install what demo and test need (Debian, Ubuntu; as root)
 	@sh cmd/marsdemo/deps.sh

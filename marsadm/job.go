@@ -80,7 +80,9 @@ func (j *job) runPhase(i int, ph phase) error {
 			return err
 		}
 	}
+	j.focus = j
 	err := ph.run(j)
+	j.focus = nil
 	if err != nil {
 		j.changes, j.orders = nil, nil
 	}

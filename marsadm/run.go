@@ -46,6 +46,7 @@ type run struct {
 	failed   int
 	cleaned  bool // cron has cleaned up
 	paused   bool // and has waited
+	focus    *job // the resource that a phase is at, nil: none
 }
 
 // dying is why a command is refused or fails, with what to do about it.

@@ -73,8 +73,8 @@ const (
 
 // commandTable lists all commands.
 func commandTable() []command {
-	return slices.Concat(clusterCommands(), resourceCommands(), switchCommands(), logCommands(), housekeepingCommands(), consistencyCommands(),
-		waitCommands(), inspectCommands(), statusCommands(), linkCommands(), drbdCommands(), toolCommands())
+	return slices.Concat(clusterCommands(), resourceCommands(), switchCommands(), logCommands(), housekeepingCommands(), logFileCommands(), consistencyCommands(),
+		waitCommands(), inspectCommands(), statusCommands(), linkCommands(), drbdCommands(), toolCommands(), completionCommands())
 }
 
 func findCommand(name string) *command {

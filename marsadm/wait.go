@@ -43,6 +43,8 @@ type condition func() (missing string, err error)
 // await waits for a precondition. With --timeout=0 it must hold already.
 func (x *run) await(cond condition) error {
 	said, next := "", x.sys.Mono()
+	m := x.newMeter()
+	defer m.clear()
 	for {
 		missing, err := cond()
 		if err != nil || missing == "" {
@@ -59,9 +61,11 @@ func (x *run) await(cond condition) error {
 			return timeoutError{&dying{text: timeoutText, hint: "still " + missing}}
 		}
 		if now := x.sys.Mono(); missing != said && now >= next {
+			m.clear()
 			x.say("waiting: %s", missing)
 			said, next = missing, now+sayInterval
 		}
+		m.show()
 		if err := x.sys.Sleep(pollInterval); err != nil {
 			return err
 		}

@@ -251,3 +251,33 @@ func (s *system) SSH(host string, stdin []byte, limit int, command ...string) ([
 	}
 	return data, nil
 }
+
+// Columns is the width of the terminal that stderr is, 0 if it is none.
+func (s *system) Columns() int {
+	w, err := unix.IoctlGetWinsize(int(os.Stderr.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(w.Col)
+}
+
+// OpenFile opens a regular file anywhere, for reading. A fifo must not hold
+// the command up.
+func (s *system) OpenFile(path string) (interface {
+	io.ReaderAt
+	io.Closer
+}, int64, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no regular file")
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}

@@ -175,7 +175,7 @@ func (d *daemon) buildNode() error {
 	d.strat = strategy.New(strategy.Config{
 		Me: o.Host, Env: d.node.Executor(0), Executors: workers, Clock: d.clock, Tunables: d.tun, Devices: d.fronts.note,
 		Memory: mainMemory(),
-		Fatal: d.die,
+		Fatal:  d.die,
 		Ready: func() {
 			d.started.Store(true)
 			select {

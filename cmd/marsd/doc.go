@@ -4,6 +4,7 @@
 //	marsd run        runs in the foreground until SIGTERM
 //	marsd cleanup    removes the devices of a daemon that will not come back
 //	marsd recover    replays the logs of a dead host onto a disk, offline
+//	marsd man        prints the manual page
 //	marsd --version
 //
 // The package holds flags and the wiring of the real environment; what is
@@ -38,12 +39,20 @@
 // signal ends the process at once, exit code 1, as does an error after which
 // strategy can not go on. Both are what a crash is: the next start recovers.
 //
+// # Metrics
+//
+// With --metrics marsd answers Prometheus, without a host in the address on
+// 127.0.0.1 alone. What is told is gathered when it is asked for; bricks only
+// count, on their executors. Names, labels and types are an interface: see
+// metricdefs.go and testdata/metrics.txt.
+//
 // # RUN_DIR
 //
 //	lock            flock(2) held while marsd runs; its content is the pid
 //	sys/NAME        the tunables (manual: /proc/sys/mars), 0600 or 0400
 //	sys/tuning/NAME
-//	sys/lamport_clock
+//	sys/lamport_clock   system and Lamport time, renewed each second
+//	sys/info            all bricks, renewed every statusfiles_rollover_sec
 //	sys/trigger     write a number to look at everything now
 //	ublk/NAME       which ublk device has that name (package ublkfront)
 //	fuse/NAME/      where a FUSE file is mounted (package fuseloop)

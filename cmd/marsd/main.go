@@ -95,6 +95,7 @@ func newApp(getenv func(string) string, hostname string, stdout, stderr io.Write
 					return recoverDisks(o.MarsDir, o.Host, c.StringSlice("disk"), stdout)
 				},
 			},
+			manCommand(stdout),
 		},
 	}
 }
