@@ -150,7 +150,7 @@ func ignorable(name string) bool {
 	if name == "lost+found" || symtree.Hidden(name) {
 		return true
 	}
-	return name[0] >= '0' && name[0] <= '9' && (strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".status"))
+	return symtree.MessageFile(name)
 }
 
 // address is this host's address to be recorded.

@@ -40,6 +40,7 @@ type daemon struct {
 	sys     *sysServer
 	fronts  fronts
 	metrics *metricServer // nil: nobody wants them
+	files   atomic.Pointer[messageFiles]
 
 	ready   chan struct{}
 	fatal   chan error
@@ -52,7 +53,7 @@ func run(o *options, stderr io.Writer, notify notifier, signals <-chan os.Signal
 	d := &daemon{opt: o, stderr: stderr, notify: notify, tun: tunable.New(),
 		ready: make(chan struct{}, 1), fatal: make(chan error, 1)}
 	d.level.Set(o.Level)
-	d.log = newLogger(stderr, &d.level)
+	d.log = slog.New(&tee{Handler: newLogger(stderr, &d.level).Handler(), to: &d.files})
 	err := d.run(signals)
 	if err != nil {
 		d.tell("STATUS=" + err.Error())
@@ -81,6 +82,10 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 		return fmt.Errorf("cannot start: %w", err)
 	}
 	defer d.sys.Close()
+	if err := d.buildMessages(); err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	defer func() { d.files.Swap(nil).Close() }()
 	if err := d.buildMetrics(); err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}

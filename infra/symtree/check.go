@@ -156,6 +156,25 @@ func Hidden(name string) bool {
 	return strings.HasPrefix(name, TempPrefix) || strings.HasPrefix(name, MarkerPrefix)
 }
 
+// MessageFile reports whether a component is the name of a message file of
+// marsd: N.class.log, N.class.status, logstatus-HOST.log, logstatus-HOST.status,
+// or one of them being made. They are no part of the tree, and go with their
+// directory.
+func MessageFile(name string) bool {
+	name = strings.TrimSuffix(name, ".tmp")
+	name, ok := strings.CutSuffix(name, ".status")
+	if !ok {
+		if name, ok = strings.CutSuffix(name, ".log"); !ok {
+			return false
+		}
+	}
+	if host, ok := strings.CutPrefix(name, "logstatus-"); ok {
+		return goodHost(host)
+	}
+	number, class, ok := strings.Cut(name, ".")
+	return ok && len(number) == 1 && isDigit(number[0]) && class != "" && strings.Trim(class, "abcdefghijklmnopqrstuvwxyz") == ""
+}
+
 // CheckValue returns a ValueError for what can not be the value of any link:
 // empty, longer than MaxValue, or with a NUL in it.
 func CheckValue(value string) error {

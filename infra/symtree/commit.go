@@ -280,7 +280,7 @@ func (c *commit) rmdir(dir string) (bool, error) {
 		return true, ignoreMissing(err)
 	}
 	for _, fi := range infos {
-		if !Hidden(fi.Name) || fi.Kind == env.KindDir {
+		if !Hidden(fi.Name) && !MessageFile(fi.Name) || fi.Kind == env.KindDir {
 			return false, nil
 		}
 	}
@@ -289,7 +289,11 @@ func (c *commit) rmdir(dir string) (bool, error) {
 			return false, err
 		}
 	}
-	return true, c.remove(dir)
+	err = c.remove(dir)
+	if errors.Is(err, env.ErrExist) {
+		return false, nil // somebody was faster: it is not empty any more
+	}
+	return true, err
 }
 
 // undoTemps removes temporary links; undo also the directories made. Leftovers

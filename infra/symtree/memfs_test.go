@@ -159,7 +159,7 @@ func (m *memFS) Remove(name string) error {
 		return err
 	}
 	if n.kind == env.KindDir && len(m.names(name)) > 0 {
-		return fmt.Errorf("remove %s: not empty", name)
+		return fmt.Errorf("remove %s: not empty: %w", name, env.ErrExist)
 	}
 	delete(m.nodes, name)
 	delete(m.dirty, name)
