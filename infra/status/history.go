@@ -7,9 +7,16 @@ import (
 	"mars/infra/symtree"
 )
 
-// ClaimsOf are the claims of all members but one, by their version links, and
-// those of that one.
-func ClaimsOf(t *symtree.Tree, res, host string) (others, own []history.Claim) {
+// reader reads a resource. What is asked for each member again is read once.
+type reader struct {
+	t         *symtree.Tree
+	res       string
+	reference string
+	claims    []history.Claim // of all members, by number, then by host
+}
+
+func newReader(t *symtree.Tree, res string) *reader {
+	r := &reader{t: t, res: res, reference: Reference(t, res)}
 	for _, v := range t.Versions(res) {
 		link, err := symtree.ParseVersion(v.Value)
 		if err != nil || link.Number != v.Number || !t.IsMember(res, v.Host) {
@@ -19,7 +26,15 @@ func ClaimsOf(t *symtree.Tree, res, host string) (others, own []history.Claim) {
 		if link.Prev != nil {
 			c.Prev = link.Prev.String()
 		}
-		if v.Host == host {
+		r.claims = append(r.claims, c)
+	}
+	return r
+}
+
+// claimsOf are the claims of all members but one, and those of that one.
+func (r *reader) claimsOf(host string) (others, own []history.Claim) {
+	for _, c := range r.claims {
+		if c.Host == host {
 			own = append(own, c)
 		} else {
 			others = append(others, c)
@@ -28,17 +43,21 @@ func ClaimsOf(t *symtree.Tree, res, host string) (others, own []history.Claim) {
 	return others, own
 }
 
-// WalkFrom follows the history from where a member stands; ok is false if its
-// replay link is missing or damaged.
-func WalkFrom(t *symtree.Tree, res, host string) (way history.Way, ok bool) {
-	r, ok := t.Replay(res, host)
+// walkFrom follows the history from where a member stands.
+func (r *reader) walkFrom(host string) (way history.Way, ok bool) {
+	at, ok := r.t.Replay(r.res, host)
 	if !ok {
 		return way, false
 	}
-	prev, _ := t.Value(symtree.VersionPath(res, r.Number-1, host))
-	others, own := ClaimsOf(t, res, host)
-	at := history.Point{Log: history.Log{Number: r.Number, Origin: r.Origin}, Pos: r.Pos, Prev: prev}
-	return history.Walk(at, others, own), true
+	prev, _ := r.t.Value(symtree.VersionPath(r.res, at.Number-1, host))
+	others, own := r.claimsOf(host)
+	return history.Walk(history.Point{Log: history.Log{Number: at.Number, Origin: at.Origin}, Pos: at.Pos, Prev: prev}, others, own), true
+}
+
+// WalkFrom follows the history from where a member stands; ok is false if its
+// replay link is missing or damaged.
+func WalkFrom(t *symtree.Tree, res, host string) (way history.Way, ok bool) {
+	return newReader(t, res).walkFrom(host)
 }
 
 // Reference is the member that the others are measured by: the designated

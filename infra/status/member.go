@@ -118,7 +118,10 @@ type Replay struct {
 }
 
 // MemberOf reads the status of one member.
-func MemberOf(t *symtree.Tree, res, host string) *Member {
+func MemberOf(t *symtree.Tree, res, host string) *Member { return newReader(t, res).member(host) }
+
+func (r *reader) member(host string) *Member {
+	t, res := r.t, r.res
 	act := func(key string) int64 {
 		n, _ := t.Int(symtree.ActualPath(res, host, key))
 		return n
@@ -150,9 +153,9 @@ func MemberOf(t *symtree.Tree, res, host string) *Member {
 		pos, err := symtree.ParseReplay(v)
 		m.Sync.Passed = err == nil && m.link.Compare(pos) >= 0
 	}
-	m.splits(t, res)
+	m.splits(r)
 	m.messages(t, res)
-	m.measure(t, res, Reference(t, res))
+	m.measure(t, res, r.reference)
 	m.Disk.State = m.diskState()
 	return m
 }
@@ -173,12 +176,12 @@ func (m *Member) paths(t *symtree.Tree, res string) {
 	m.Device.Present = n != 0 || !ok && m.Primary
 }
 
-func (m *Member) splits(t *symtree.Tree, res string) {
-	said, _ := t.Value(symtree.ActualPath(res, m.Host, ActualSplit))
+func (m *Member) splits(r *reader) {
+	said, _ := r.t.Value(symtree.ActualPath(r.res, m.Host, ActualSplit))
 	if said = Reason(said); said != "" {
 		m.Splits = append(m.Splits, Split{Why: said, Said: true})
 	}
-	if way, ok := WalkFrom(t, res, m.Host); ok && way.Split != nil {
+	if way, ok := r.walkFrom(m.Host); ok && way.Split != nil {
 		m.Splits = append(m.Splits, Split{Number: way.Split.Number, Pos: way.Split.Pos, Why: way.Split.Why})
 	}
 }

@@ -153,14 +153,15 @@ func hostOf(t *symtree.Tree, name string) Host {
 
 // ResourceOf reads the status of one resource from the tree of the host here.
 func ResourceOf(t *symtree.Tree, res, here string) Resource {
-	r := Resource{Name: res, Designated: t.Primary(res), Reference: Reference(t, res), Primaries: []string{}, Members: []Member{}}
+	rd := newReader(t, res)
+	r := Resource{Name: res, Designated: t.Primary(res), Reference: rd.reference, Primaries: []string{}, Members: []Member{}}
 	r.Size, _ = t.Size(res)
 	if end, ok := LastVersion(t, res, r.Reference); ok {
 		r.End = Position{end.LogName(), end.Number, end.Pos}
 		r.endStamp, _ = t.Stamp(symtree.VersionPath(res, end.Number, r.Reference))
 	}
 	for _, h := range t.Members(res) {
-		m := MemberOf(t, res, h)
+		m := rd.member(h)
 		m.Local = h == here
 		if m.Local {
 			m.Fetched = fetched(t, res, m)
