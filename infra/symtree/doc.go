@@ -61,7 +61,7 @@
 //	resource-RES/data-HOST          H       absolute path             HOST's disk: HOST is a member; also a sparse file
 //	resource-RES/device-HOST        H       name                      device below /dev/mars on HOST
 //	resource-RES/actsize-HOST       H       bytes                     physical size of HOST's disk
-//	resource-RES/connect-HOST       A       host                      whom HOST fetches from
+//	resource-RES/connect-HOST       A       host                      whom HOST fetches from; for the original's tools, logs come from any member
 //	resource-RES/todo-HOST/         A                                 directory
 //	resource-RES/todo-HOST/KEY      A       0, 1; percent             switches (Todo...), orders to a living HOST
 //	resource-RES/syncstatus-HOST    H       bytes                     how far the sync has come

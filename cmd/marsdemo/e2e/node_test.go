@@ -28,8 +28,10 @@ type node struct {
 	disk string // loop device
 	ns   string // network namespace; empty: the machine's
 	ssh  string // in place of the cluster's stand-in
-	cmd  *exec.Cmd
-	done chan error
+	// metrics is where the daemon serves metrics from its next start on.
+	metrics string
+	cmd     *exec.Cmd
+	done    chan error
 }
 
 func (n *node) path(elem ...string) string {
@@ -51,7 +53,7 @@ func (n *node) env() []string {
 	return append(os.Environ(),
 		"MARS_DIR="+n.path("mars"), "MARS_RUN_DIR="+n.path("run"), "MARS_DEV_DIR="+n.path("dev"), "MARS_PKI_DIR="+n.path("pki"),
 		"MARS_HOST="+n.name, "MARS_IP="+n.ip, "MARS_PORT="+strconv.Itoa(n.c.port), "MARS_SET="+set,
-		"MARS_SSH="+cmp.Or(n.ssh, filepath.Join(n.c.dir, "ssh")), "MARS_DEVICE=auto", "NOTIFY_SOCKET=")
+		"MARS_SSH="+cmp.Or(n.ssh, filepath.Join(n.c.dir, "ssh")), "MARS_DEVICE=auto", "MARS_METRICS="+n.metrics, "NOTIFY_SOCKET=")
 }
 
 // command prepares one of the binaries, or any other program, to be run as this
