@@ -143,7 +143,8 @@ func (s *sysDir) tell(d tunable.Def, old int64) {
 
 // restore writes a file that nobody else should write, if somebody did.
 func (s *sysDir) restore(name, text string, mode fs.FileMode) {
-	if found, err := readTunable(filepath.Join(s.dir, name)); err != nil || found != s.shown[name] {
+	// One byte more, so that a longer file is not taken for the same.
+	if found, err := readShown(filepath.Join(s.dir, name), len(s.shown[name])+1); err != nil || found != s.shown[name] {
 		s.log.Warn("a read-only tunable is put back", "name", name)
 		s.logged(s.put(name, text, mode))
 	}

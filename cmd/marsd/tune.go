@@ -89,8 +89,14 @@ func loadSaved(set *tunable.Set, dir string, log *slog.Logger) {
 	}
 }
 
+// maxTunable is how much of a file is read that holds a value, bytes.
+const maxTunable = 4096
+
 // readTunable reads one file of RUN_DIR/sys, and nothing that is none.
-func readTunable(path string) (string, error) {
+func readTunable(path string) (string, error) { return readShown(path, maxTunable) }
+
+// readShown reads at most so many bytes of a file of RUN_DIR/sys.
+func readShown(path string, most int) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err
@@ -103,6 +109,6 @@ func readTunable(path string) (string, error) {
 	if !st.Mode().IsRegular() {
 		return "", fmt.Errorf("%s is not a regular file", path)
 	}
-	b, err := io.ReadAll(io.LimitReader(f, 4096))
+	b, err := io.ReadAll(io.LimitReader(f, int64(most)))
 	return string(b), err
 }

@@ -284,3 +284,27 @@ func TestSysDirLinks(t *testing.T) {
 		t.Error("nothing was logged")
 	}
 }
+
+// TestLongLiveFile: a live file of any length is taken for what it is, not put
+// back again and again.
+func TestLongLiveFile(t *testing.T) {
+	var j journal
+	s, err := newSysDir(filepath.Join(t.TempDir(), "sys"), tunable.New(), j.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("brick\n", 10000)
+	s.show("info", text)
+	s.touched("info", false)
+	if got := j.String(); got != "" {
+		t.Errorf("it is put back: %s", got)
+	}
+	path := filepath.Join(s.dir, "info")
+	for _, other := range []string{text + "x", text[1:], ""} {
+		write(t, path, other)
+		s.touched("info", true)
+		if read(t, path) != text {
+			t.Errorf("with %d bytes it is not put back", len(other))
+		}
+	}
+}
