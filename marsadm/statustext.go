@@ -47,6 +47,9 @@ func (v *statusView) local(m *status.Member) []string {
 			out = append(out, fmt.Sprintf("  %-9s %s", name, text))
 		}
 	}
+	if h := v.s.FindHost(m.Host); h != nil {
+		add("devices", h.Devices)
+	}
 	add("sync", syncText(m))
 	add("fetch", fetchText(m))
 	add("replay", replayText(m))

@@ -16,6 +16,9 @@ const (
 	Version = 1
 )
 
+// actualDevices is a key below actual-HOST of the cluster.
+const actualDevices = "devices"
+
 // Amount is a number of bytes, or Unknown, which is null in JSON.
 type Amount int64
 
@@ -69,6 +72,7 @@ type Host struct {
 	Emergency int    `json:"emergency_level"`
 	RestSpace *int64 `json:"rest_space_gib"` // above the limits; may be negative; null: not told
 	Tree      string `json:"tree_version"`
+	Devices   string `json:"devices_note"` // what is to be known of how it makes devices
 }
 
 // Resource is one resource.
@@ -143,6 +147,8 @@ func hostOf(t *symtree.Tree, name string) Host {
 	if stamp, ok := t.Stamp(symtree.TimePath(name)); ok {
 		h.LastHeard = stampText(stamp)
 	}
+	note, _ := t.Value(symtree.GlobalActualPath(name, actualDevices))
+	h.Devices = Reason(note)
 	level, _ := t.Int(symtree.EmergencyPath(name))
 	h.Emergency = int(level)
 	if rest, ok := t.Int(symtree.RestSpacePath(name)); ok {

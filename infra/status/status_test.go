@@ -78,6 +78,11 @@ func TestOf(t *testing.T) {
 	if m := r.Member("A"); m.Fetched.Known() || !m.Device.Present || m.Local {
 		t.Errorf("%+v", m)
 	}
+	tree := pairTree()
+	set(tree, "actual-B/devices", "no recovery")
+	if got := running(tree, "A").FindHost("B").Devices; got != "no recovery" || b.Devices != "" {
+		t.Errorf("devices %q, before %q", got, b.Devices)
+	}
 	if s.Resource("q") != nil || r.Member("C") != nil || s.FindHost("C") != nil {
 		t.Error("found what is not there")
 	}
@@ -134,7 +139,7 @@ func TestSchema(t *testing.T) {
 	}
 	walk("", v)
 	for _, n := range strings.Fields(`schema version host cluster marsd_running insecure_network newest_stamp hosts hosts.name hosts.address
-		hosts.alive hosts.last_heard hosts.emergency_level hosts.rest_space_gib hosts.tree_version resources resources.name
+		hosts.alive hosts.last_heard hosts.devices_note hosts.emergency_level hosts.rest_space_gib hosts.tree_version resources resources.name
 		resources.size_bytes resources.designated_primary resources.actual_primaries resources.reference resources.reference_end
 		resources.reference_end.log resources.reference_end.log_number resources.reference_end.position resources.split_brain
 		resources.members resources.members.host resources.members.local resources.members.designated resources.members.primary
