@@ -12,6 +12,7 @@ SEEDS   ?= 2000
 PREFIX  ?= /usr/local
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
+SHARE   := $(PREFIX)/share
 
 .PHONY: help build man install test test-vm unit race fuzz sim lint bench demo deps clean
 
@@ -21,12 +22,19 @@ help: ## show this list
 build: ## bin/marsd, bin/marsadm and the demo
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/...
 
-install: build ## marsd, marsadm, the systemd unit and the udev rule, below DESTDIR and PREFIX
+install: man ## programs, unit, udev rule, manual pages, completion, below DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(UNITDIR) $(DESTDIR)$(UDEVDIR)
 	install -m 0755 $(BIN)/marsd $(BIN)/marsadm $(DESTDIR)$(PREFIX)/sbin/
 	sed 's|@PREFIX@|$(PREFIX)|' cmd/marsd/install/marsd.service > $(BIN)/marsd.service
 	install -m 0644 $(BIN)/marsd.service $(DESTDIR)$(UNITDIR)/
 	install -m 0644 cmd/marsd/install/90-mars.rules $(DESTDIR)$(UDEVDIR)/
+	install -d $(DESTDIR)$(SHARE)/man/man5 $(DESTDIR)$(SHARE)/man/man7 $(DESTDIR)$(SHARE)/man/man8
+	for n in 5 7 8; do install -m 0644 $(BIN)/man/man$$n/* $(DESTDIR)$(SHARE)/man/man$$n/ || exit 1; done
+	install -d $(DESTDIR)$(SHARE)/bash-completion/completions $(DESTDIR)$(SHARE)/zsh/site-functions $(DESTDIR)$(SHARE)/fish/vendor_completions.d
+	$(BIN)/marsadm completion bash > $(DESTDIR)$(SHARE)/bash-completion/completions/marsadm
+	$(BIN)/marsadm completion zsh > $(DESTDIR)$(SHARE)/zsh/site-functions/_marsadm
+	$(BIN)/marsadm completion fish > $(DESTDIR)$(SHARE)/fish/vendor_completions.d/marsadm.fish
+	cd $(DESTDIR)$(SHARE) && chmod 0644 bash-completion/completions/marsadm zsh/site-functions/_marsadm fish/vendor_completions.d/marsadm.fish
 
 man: build ## manual pages, from the code: bin/man
 	@mkdir -p $(BIN)/man/man5 $(BIN)/man/man7 $(BIN)/man/man8

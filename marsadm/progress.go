@@ -50,13 +50,13 @@ func (m *meter) show() {
 		return
 	}
 	m.shown = true
-	m.x.errorf("\r%.*s\x1b[K", m.columns-1, text)
+	fmt.Fprintf(m.x.sys.Stderr(), "\r%.*s\x1b[K", m.columns-1, text)
 }
 
 // clear takes the line away, for other output.
 func (m *meter) clear() {
 	if m.shown {
-		m.x.errorf("\r\x1b[K")
+		fmt.Fprint(m.x.sys.Stderr(), "\r\x1b[K")
 		m.shown = false
 	}
 }
