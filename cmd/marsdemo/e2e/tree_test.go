@@ -20,9 +20,12 @@ import (
 type snapshot map[string]string
 
 // renewed are the links that a running marsd renews by itself: signs of life and
-// acknowledgements (of any host, whenever they arrive), and the temporary names
-// under which it does so.
+// acknowledgements (of any host, whenever they arrive), messages, and the
+// temporary names under which it does so.
 func renewed(rel string) bool {
+	if symtree.MessageFile(filepath.Base(rel)) {
+		return true
+	}
 	if strings.HasPrefix(rel, "todo-global/deleted-") || strings.HasPrefix(rel, "todo-global/acked-") {
 		return true
 	}
