@@ -178,6 +178,18 @@ func TestSecondary(t *testing.T) {
 	h.refused("in use", "secondary", "mydata", "--timeout=2")
 	release()
 	h.until("the close to be noticed", func() bool { return h.openCount("mydata") == "0" })
+	// A file system that is out of sight, but alive.
+	run(t, "mount", "-t", "ext4", h.device("mydata"), h.path("fs"))
+	f, err := os.Create(filepath.Join(h.path("fs"), "open"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, "umount", "-l", h.path("fs"))
+	h.until("the hidden file system to be noticed", func() bool { return h.openCount("mydata") == "1" })
+	<-time.After(2 * time.Second) // it is not forgotten either
+	h.refused("in use", "secondary", "mydata", "--timeout=2")
+	f.Close()
+	h.until("its end to be noticed", func() bool { return h.openCount("mydata") == "0" })
 	h.ok("secondary", "mydata", "--timeout=60")
 	h.until("the device to be gone", func() bool { return len(ublkDevices(t)) == 0 })
 	if _, err := os.Lstat(h.device("mydata")); !os.IsNotExist(err) {

@@ -83,7 +83,7 @@ func (h *Host) Orphans() ([]Orphan, error) {
 	var list []Orphan
 	for _, info := range all {
 		name, noted := names[info.Stamp]
-		if noted || info.Stamp>>digestBits == ownerStamp(h.cfg.Owner) {
+		if noted || info.Stamp>>nameBits == ownerStamp(h.cfg.Owner) {
 			path := blockPath(info.ID)
 			list = append(list, Orphan{Name: name, Path: path, Users: usersOf(path), info: info})
 		}

@@ -75,7 +75,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	for _, info := range list {
-		if info.Stamp>>digestBits == ownerStamp(cfg.Owner) {
+		if info.Stamp>>nameBits == ownerStamp(cfg.Owner) {
 			h.orphans[info.Stamp] = info.ID
 		}
 	}

