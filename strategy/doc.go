@@ -31,4 +31,15 @@
 // of a sync, or be primary. The way from one to another leads through Idle,
 // where memory is written back, flushed and published; so at rest a disk is
 // exactly what its links say.
+//
+// # Devices
+//
+// A primary's device appears when its log is recovered, applied and a new one is
+// begun, so nothing old is ever read from it. One that outlived its daemon waits
+// for that with its users; until it is served again the links say of it what the
+// last daemon said. If this host is not to be primary any more the device is
+// removed: nobody waits for ever. When the daemon stops, what is open is left to
+// the next one (Plan.Leave), where the environment can; otherwise the stop waits.
+// A device that shall go is asked for its users again and again (Plan.Release),
+// and none goes without being looked at anew: see package ifbrick.
 package strategy
