@@ -25,7 +25,7 @@ func (p *ScanPlan) Due(now time.Time, eventful bool) bool {
 	return now.Sub(p.last) >= max(wait, p.took*time.Duration(p.Share))
 }
 
-// Done tells when a pass began and ended.
-func (p *ScanPlan) Done(start, end time.Time) {
-	p.last, p.took, p.eventful = start, end.Sub(start), false
+// Done tells when a pass began, and how much time it took.
+func (p *ScanPlan) Done(start time.Time, took time.Duration) {
+	p.last, p.took, p.eventful = start, took, false
 }

@@ -13,7 +13,7 @@ func TestScanPlan(t *testing.T) {
 	if !p.Due(start, false) {
 		t.Fatal("the first pass is not due")
 	}
-	p.Done(start, start.Add(time.Millisecond))
+	p.Done(start, time.Millisecond)
 	for _, c := range []struct {
 		at       time.Duration
 		eventful bool
@@ -29,7 +29,7 @@ func TestScanPlan(t *testing.T) {
 			t.Errorf("after %v, eventful %v: due %v", c.at, c.eventful, got)
 		}
 	}
-	p.Done(start, start.Add(100*time.Millisecond))
+	p.Done(start, 100*time.Millisecond)
 	if p.Due(start.Add(49*time.Second), true) || !p.Due(start.Add(50*time.Second), true) {
 		t.Error("a slow pass is not repeated at 1/500 of the time")
 	}

@@ -66,7 +66,7 @@ func (h *Host) look(a *aside, list []*device, all bool, now time.Time) {
 		plain[d.rdev] = 0
 	}
 	err := devnode.ScanOpeners(plain)
-	h.scans.Done(now, time.Now())
+	h.scans.Done(now, time.Since(now))
 	if err != nil {
 		h.log.Warn("cannot see who has devices open", "err", err)
 		return

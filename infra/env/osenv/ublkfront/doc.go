@@ -46,7 +46,7 @@
 // While devices exist one goroutine watches them: the module's reference
 // count, one small file a second, changes with every open and close of any ublk
 // device; a change, or a change of the mount table (heard at once), brings the
-// look above, for all devices in one pass, at most for 1/50 of the time. Without
+// look above, for all devices in one pass, with at most 1/20 of a core. Without
 // a change there is one look a minute. So the count is wrong for about a second
 // at most, and never when Close decides.
 //
