@@ -72,6 +72,10 @@ func newHost(t *testing.T) *host {
 			t.Logf("marsd's log:\n%s", text)
 		}
 		h.kill()
+		if t.Failed() { // the next test shall not suffer
+			out, _ := h.program("marsd", "cleanup", "--force")
+			t.Logf("cleanup: %s", out)
+		}
 	})
 	h.ok("create-cluster")
 	h.start()

@@ -54,7 +54,7 @@ func (v *devices) create(cfg env.DeviceConfig, dh env.DeviceHandler) (_ *device,
 	case err != nil:
 		return nil, errors.Join(err, d.dev.Stop(ctx, true))
 	}
-	if err := d.look(); err != nil {
+	if err := d.look(false); err != nil {
 		h.log.Warn("cannot tell whether the device is in use", "device", d.name, "err", err)
 	}
 	go d.awaitEnd()

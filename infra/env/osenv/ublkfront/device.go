@@ -33,7 +33,8 @@ type device struct {
 	// the device; all below belongs to its holder.
 	op     sync.Mutex
 	closed bool
-	count  int // openers, as reported last
+	count  int  // openers, as reported last
+	hidden bool // known only by an exclusive open
 }
 
 var _ env.Device = (*device)(nil)
@@ -74,20 +75,20 @@ func (d *device) run(what string, fn func(ctx context.Context) error, done func(
 func (d *device) Probe(done func(n int, err error)) {
 	n := 0
 	d.run("probe", func(context.Context) error {
-		err := d.look()
+		err := d.look(true)
 		n = d.count
 		d.report(n)
 		return err
 	}, func(err error) { done(n, err) })
 }
 
-// look finds out how many users there are.
-func (d *device) look() error {
-	s, err := survey([]*device{d})
+// look finds out how many users there are, see survey.
+func (d *device) look(exclusive bool) error {
+	s, err := survey([]*device{d}, func(*device) bool { return exclusive })
 	if err != nil {
 		return err
 	}
-	d.count = s[d].count()
+	d.count, d.hidden = s[d].count(), s[d].hidden
 	return nil
 }
 
@@ -137,7 +138,7 @@ func (d *device) close(ctx context.Context, force bool) error {
 // waited for.
 func (d *device) unused() error {
 	for try := 1; ; try++ {
-		if err := d.look(); err != nil || d.count == 0 {
+		if err := d.look(true); err != nil || d.count == 0 {
 			return err
 		}
 		who := d.users()
@@ -155,7 +156,7 @@ func (d *device) notClosed(err error) error {
 	if !errors.As(err, &used) {
 		return err
 	}
-	d.count = max(used.Usage.Count(), 1)
+	d.count, d.hidden = max(used.Usage.Count(), 1), true
 	d.report(d.count)
 	return errors.Join(fmt.Errorf("%w: %w", env.ErrInUse, err), devnode.MakeLink(d.dev.Path(), d.h.link(d.name)))
 }

@@ -35,20 +35,26 @@
 // # Is it in use?
 //
 // The driver does not tell, so it is found out in steps (see usage.go):
-// descriptors of other processes in /proc, file systems mounted from it in any
-// mount namespace, swap, holders in sysfs; when nobody was found an exclusive
-// open, which fails also for what is not visible otherwise. From kernel 7.0 on
-// Close asks the driver, which knows. Before, a plain opener that comes in the
-// microseconds between the look and the end sees IO errors, as of a disk that was
-// pulled; mounts are kept out. What can fool it: a process in a foreign PID
-// namespace that /proc does not show and that only has the device open.
+//
+//  1. descriptors of other processes in /proc;
+//  2. file systems mounted from it in any mount namespace, or alive without being
+//     mounted (sysfs), swap, devices stacked on it;
+//  3. an exclusive open, which fails also for what is not visible otherwise. It
+//     makes a mount or mkfs fail that comes in the same moment, so it is tried
+//     only when the device is to be closed or its count is asked for;
+//  4. from kernel 7.0 on Close asks the driver, which knows.
+//
+// Before 7.0 a plain opener that comes in the microseconds between the last look
+// and the end sees IO errors, as of a disk that was pulled; mounts are kept out.
+// What can fool it: a process in a foreign PID namespace that /proc does not show
+// and that only has the device open.
 //
 // While devices exist one goroutine watches them: the module's reference
 // count, one small file a second, changes with every open and close of any ublk
 // device; a change, or a change of the mount table (heard at once), brings the
 // look above, for all devices in one pass, with at most 1/20 of a core. Without
-// a change there is one look a minute. So the count is wrong for about a second
-// at most, and never when Close decides.
+// a change there is one look a minute. So the count is old by about a second (more
+// on an overloaded host), and never when Close decides.
 //
 // # Never wait for oneself
 //

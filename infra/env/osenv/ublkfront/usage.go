@@ -18,6 +18,7 @@ import (
 type use struct {
 	plain   int  // descriptors of other processes, its partitions' included
 	claimed bool // mounted, swap, below another device, or else held exclusively
+	hidden  bool // only an exclusive open shows that
 }
 
 // count is a number of users: 0 exactly when none was seen. Whoever has a claim
@@ -30,8 +31,10 @@ func (u use) count() int {
 }
 
 // survey looks for users of some devices, in one pass over /proc. A device that
-// is gone has none.
-func survey(list []*device) (map[*device]use, error) {
+// is gone has none. Where exclusive says so, a device that nobody was seen to have
+// open is opened exclusively: whoever else tries that in the same moment (mount,
+// mkfs) fails, so it is not done without need.
+func survey(list []*device, exclusive func(*device) bool) (map[*device]use, error) {
 	counts := map[uint64]int{}
 	nodes := map[*device][]uint64{}
 	for _, d := range list {
@@ -46,16 +49,17 @@ func survey(list []*device) (map[*device]use, error) {
 	mounted := devnode.Mounted(counts)
 	out := map[*device]use{}
 	for _, d := range list {
-		var u use
+		u := use{claimed: devnode.Claimed(filepath.Base(d.dev.Path()))}
 		for _, n := range nodes[d] {
 			u.plain += counts[n]
 			u.claimed = u.claimed || mounted[n]
 		}
-		if !u.claimed && u.plain == 0 {
+		if u.count() == 0 && exclusive(d) {
 			var err error
-			if u.claimed, err = claimed(d.dev.Path()); err != nil {
+			if u.hidden, err = claimed(d.dev.Path()); err != nil {
 				return nil, err
 			}
+			u.claimed = u.hidden
 		}
 		out[d] = u
 	}

@@ -108,12 +108,15 @@ func (h *Host) lookAll(list []*device) {
 			}
 		}
 	}
-	found, err := survey(mine)
+	// What only an exclusive open shows is looked at so again: it is in nobody's
+	// way, for nobody else can have the device.
+	found, err := survey(mine, func(d *device) bool { return d.hidden })
 	if err != nil {
 		h.log.Warn("cannot see who has devices open", "err", err)
 		return
 	}
 	for _, d := range mine {
+		d.hidden = found[d].hidden
 		if n := found[d].count(); n != d.count {
 			d.count = n
 			d.report(n)
