@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // load writes files until it is stopped, and knows what must be there.
@@ -197,6 +199,26 @@ func TestSecondary(t *testing.T) {
 	}
 	h.ok("primary", "mydata", "--timeout=60")
 	h.ok("wait-resource", "mydata", "is-device", "--timeout=60")
+	h.stop()
+}
+
+// Looking who has a device open is in nobody's way: mkfs and mount open it
+// exclusively, and must not fail for that.
+func TestExclusive(t *testing.T) {
+	if !inGuest(t) {
+		return
+	}
+	h := newHost(t)
+	h.resource("mydata", 64)
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		for _, flags := range []int{unix.O_RDONLY, unix.O_RDWR | unix.O_EXCL} { // each changes the reference count
+			fd, err := unix.Open(h.device("mydata"), flags|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatalf("open with flags %#x: %v", flags, err)
+			}
+			_ = unix.Close(fd)
+		}
+	}
 	h.stop()
 }
 
