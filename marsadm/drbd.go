@@ -37,7 +37,7 @@ func pointlessWords() []drbdWord {
 func drbdCommands() []command {
 	var list []command
 	add := func(name, brief string, needs need, fn func(j *job) error) {
-		c := command{name: name, usage: "RES", group: grpDRBD, brief: brief, scope: oneOrAll, max: -1, needs: wantTree | wantExisting | wantMember | ownFacts | needs, phases: one(fn)}
+		c := command{name: name, usage: "RES", group: grpDRBD, brief: brief, scope: oneOrAll, max: -1, needs: wantTree | wantExisting | wantMember | needs, reads: readsOwn, phases: one(fn)}
 		if name == "hidden-commands" {
 			c.usage, c.scope = "[RES]", anyResource
 		}

@@ -19,7 +19,7 @@ func inspectCommands() []command {
 	list := []command{
 		{name: "status", usage: "[RES]", group: grpInspect, brief: "what a resource is doing, and why not", scope: anyResource, needs: look | speaksJSON, run: showStatus},
 		viewCommand(),
-		{name: "show", usage: "[RES]", group: grpInspect, brief: "the links of this host", scope: anyResource, needs: look | ownFacts, run: showLinks},
+		{name: "show", usage: "[RES]", group: grpInspect, brief: "the links of this host", scope: anyResource, needs: look, reads: readsOwn, run: showLinks},
 		{name: "cat", usage: "PATH...", group: grpInspect, brief: "a message file, with readable times", min: 1, max: -1, needs: wantDir | inspects | anyone | hereOnly, reads: readsNone, run: catFiles},
 		{name: "show-info", usage: "RES", group: grpInspect, brief: "the messages about a resource", scope: oneOrAll, needs: look, phases: one(showInfo)},
 		{name: "show-errors", usage: "RES", group: grpInspect, brief: "errors of a resource", scope: oneOrAll, needs: look, phases: one(showErrors)},
@@ -27,13 +27,14 @@ func inspectCommands() []command {
 	for _, c := range []struct {
 		name, brief string
 		fn          func(*job) error
+		reads       reader
 	}{
-		{"role", "who is primary", showRole}, {"state", "the same", showRole},
-		{"show-state", "the state of the replica in one line", showState},
-		{"dstate", "the state of the local disk in one word", func(j *job) error { j.say("%s", stateOf(j.tree, j.res, j.host).diskWord()); return nil }},
-		{"cstate", "the state of the replication in one word", showCState},
+		{"role", "who is primary", showRole, readsRoles}, {"state", "the same", showRole, readsRoles},
+		{"show-state", "the state of the replica in one line", showState, readsStates},
+		{"dstate", "the state of the local disk in one word", func(j *job) error { j.say("%s", stateOf(j.tree, j.res, j.host).diskWord()); return nil }, readsStates},
+		{"cstate", "the state of the replication in one word", showCState, readsStates},
 	} {
-		list = append(list, command{name: c.name, usage: "RES", group: grpInspect, brief: c.brief, scope: oneOrAll, needs: look | wantExisting | wantMember, phases: one(c.fn)})
+		list = append(list, command{name: c.name, usage: "RES", group: grpInspect, brief: c.brief, scope: oneOrAll, needs: look | wantExisting | wantMember, reads: c.reads, phases: one(c.fn)})
 	}
 	// Their names in earlier releases (manual 3.3.6).
 	for _, c := range []struct {

@@ -10,10 +10,10 @@ import (
 
 func logCommands() []command {
 	return []command{
-		{name: "log-rotate", usage: "RES", group: grpLog, brief: "begin a new logfile (on the primary)", scope: oneOrAll, needs: onResource | ownFacts, phases: one(logRotate)},
-		{name: "log-delete", usage: "RES", group: grpLog, brief: "delete the oldest logfile that no member needs any more", scope: oneOrAll, needs: onResource | ownFacts,
+		{name: "log-rotate", usage: "RES", group: grpLog, brief: "begin a new logfile (on the primary)", scope: oneOrAll, needs: onResource, reads: readsLogs, phases: one(logRotate)},
+		{name: "log-delete", usage: "RES", group: grpLog, brief: "delete the oldest logfile that no member needs any more", scope: oneOrAll, needs: onResource, reads: readsLogs,
 			phases: one(func(j *job) error { return j.logDelete(false) })},
-		{name: "log-delete-all", usage: "RES", group: grpLog, brief: "delete all logfiles that no member needs any more", scope: oneOrAll, needs: onResource | ownFacts,
+		{name: "log-delete-all", usage: "RES", group: grpLog, brief: "delete all logfiles that no member needs any more", scope: oneOrAll, needs: onResource, reads: readsLogs,
 			phases: one(func(j *job) error { return j.logDelete(true) })},
 	}
 }

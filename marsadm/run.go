@@ -44,6 +44,7 @@ type run struct {
 	forever  bool
 	never    bool
 	failed   int
+	readAll  bool // the whole tree, whatever the command says that it reads
 	cleaned  bool // cron has cleaned up
 	paused   bool // and has waited
 	focus    *job // the resource that a phase is at, nil: none
@@ -67,8 +68,10 @@ func dieHint(hint, format string, a ...any) error {
 
 // Run runs one command line, without the program's name, and returns the exit
 // status. It blocks until the command is done.
-func Run(sys Sys, args []string) int {
-	x := &run{sys: sys}
+func Run(sys Sys, args []string) int { return (&run{sys: sys}).main(args) }
+
+func (x *run) main(args []string) int {
+	sys := x.sys
 	words, opt, err := parseLine(args, sys.Place())
 	if err != nil {
 		return x.fail(err)
@@ -275,7 +278,7 @@ func (x *run) needsMount() bool { return x.sys.Place().MarsDir == "/mars" }
 
 // reload reads the tree anew, as far as the command needs it.
 func (x *run) reload() (err error) {
-	x.tree, x.markers, err = x.store.LoadOnly(x.wants)
+	x.tree, x.markers, err = x.store.LoadOnly(x.filter())
 	if err == nil {
 		symtree.Apply(x.tree, x.markers, x.pretended)
 	}

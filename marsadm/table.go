@@ -33,8 +33,8 @@ const (
 	anyone                         // not only for root
 	hereOnly                       // not with --host
 	hidden                         // not in help
-	ownFacts                       // of other hosts only their links are read, not their switches and facts
 	speaksJSON                     // understands --json
+	readsOthers                    // not only the resource that is named
 
 	// onResource is what operations on resources have in common.
 	onResource = wantTree | wantLoaded | wantExisting | wantMember
@@ -49,8 +49,8 @@ type command struct {
 	scope    scope
 	min, max int // arguments behind the resource; max -1: any number
 	needs    need
-	timeout  time.Duration                 // 0: the default
-	reads    func(x *run, dir string) bool // which directories of resources are read; nil: see wants
+	timeout  time.Duration // 0: the default
+	reads    reader        // nil: everything
 	run      func(x *run) error
 	phases   []phase
 }

@@ -15,18 +15,7 @@ import (
 // viewCommand is "view": the default macro. view-NAME is any other one; they
 // are not in the table, since there are hundreds.
 func viewCommand() command {
-	return command{name: "view", usage: "[RES|all [ARG]...]", group: grpInspect, brief: "what a macro says, view-MACRO any other one (help macros)", scope: anyResource, max: -1, needs: wantDir | inspects | anyone, reads: readsView, run: showView}
-}
-
-// readsView: what is built in asks for its own resource and for the members of
-// the others; a macro of somebody's own may ask for anything.
-func readsView(x *run, dir string) bool {
-	resDir, _, inside := strings.Cut(dir, "/")
-	own, err := x.sys.Templates()
-	if err != nil || len(own) > 0 || x.opt.macro != "" || symtree.CheckResource(x.word) != nil {
-		return true
-	}
-	return !inside || resDir == symtree.ResourceDir(x.word)
+	return command{name: "view", usage: "[RES|all [ARG]...]", group: grpInspect, brief: "what a macro says, view-MACRO any other one (help macros)", scope: anyResource, max: -1, needs: wantDir | inspects | anyone | readsOthers, reads: readsView, run: showView}
 }
 
 // viewNamed is the command view-NAME, or prettyprint-NAME; nil if name is none.

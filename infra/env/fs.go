@@ -29,9 +29,11 @@ type Space struct {
 }
 
 // DirsReader is what an FS may offer besides: ReadDir of many directories at
-// once, which is faster. The results are in the order of the names.
+// once, which is faster. The results are in the order of the names. Entries that
+// are not wanted are left out without being looked at; want, nil for all, is
+// called from several goroutines.
 type DirsReader interface {
-	ReadDirs(names []string) (infos [][]FileInfo, errs []error)
+	ReadDirs(names []string, want func(dir, base string) bool) (infos [][]FileInfo, errs []error)
 }
 
 // FS is the blocking metadata interface to the symlink tree's directory

@@ -24,7 +24,7 @@ func TestLoadOnly(t *testing.T) {
 	defer real.(io.Closer).Close()
 	mem := newMemFS()
 	var b Batch
-	for _, path := range []string{"uuid", "ips/ip-h", "userspace/a/b", "resource-r/size", "resource-r/todo-h/sync", "resource-r/actual-i/open-count", "resource-q/size", "resource-q/todo-h/sync"} {
+	for _, path := range []string{"uuid", "ips/ip-h", "userspace/a/b", "resource-r/size", "resource-r/primary", "resource-r/todo-h/sync", "resource-r/actual-i/open-count", "resource-q/size", "resource-q/todo-h/sync"} {
 		b.Set(path, "1")
 	}
 	b.Create(LogPath("r", 1, "h"))
@@ -32,7 +32,9 @@ func TestLoadOnly(t *testing.T) {
 		if err := s.CommitBatch(&b, 77); err != nil {
 			t.Fatal(err)
 		}
-		tree, _, err := s.LoadOnly(func(dir string) bool { return dir == "resource-r" || dir == "resource-r/todo-h" })
+		tree, _, err := s.LoadOnly(func(path string) bool {
+			return strings.HasPrefix(path, "resource-r") && !strings.HasPrefix(path, "resource-r/actual-i") && path != "resource-r/primary"
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +42,6 @@ func TestLoadOnly(t *testing.T) {
 ips/ip-h -> 1 @77
 resource-q/
 resource-r/
-resource-r/actual-i/
 resource-r/log-000000001-h 0 bytes
 resource-r/size -> 1 @77
 resource-r/todo-h/

@@ -29,7 +29,7 @@ func AdmTempOf(pid int) string { return fmt.Sprintf("%s%d.", AdmTemp, pid) }
 type Store struct {
 	fs   env.FS
 	temp string
-	want func(dir string) bool // nil: all
+	want func(path string) bool // nil: all
 }
 
 // NewStore returns the tree in fs. temp is the prefix of temporary names:
@@ -49,12 +49,13 @@ func (s *Store) Load() (*Tree, map[string]int64, error) {
 	return t, markers, nil
 }
 
-// LoadOnly is Load, but directories in a resource's directory, and those of the
-// resources themselves, are only looked into if want; the others appear empty.
-// For commands that need little of a large tree.
-func (s *Store) LoadOnly(want func(dir string) bool) (*Tree, map[string]int64, error) {
+// LoadOnly is Load, but of what is in the resources' directories only those
+// entries are read that are wanted, by their paths; the others do not appear,
+// but for the directories of the resources, which are empty then. For commands that need little of a large tree. want is
+// called from several goroutines.
+func (s *Store) LoadOnly(want func(path string) bool) (*Tree, map[string]int64, error) {
 	s2 := *s
-	s2.want = func(dir string) bool { return !strings.HasPrefix(dir, resourcePrefix) || want(dir) }
+	s2.want = func(path string) bool { return !strings.HasPrefix(path, resourcePrefix) || want(path) }
 	return s2.Load()
 }
 
@@ -134,13 +135,19 @@ func (s *Store) loadBelow(t *Tree, markers map[string]int64, dirs ...string) err
 
 func (s *Store) readDirs(dirs []string) ([][]env.FileInfo, []error) {
 	if many, ok := s.fs.(env.DirsReader); ok {
-		return many.ReadDirs(dirs)
+		return many.ReadDirs(dirs, func(dir, base string) bool { return s.wanted(join(dir, base)) })
 	}
 	infos, errs := make([][]env.FileInfo, len(dirs)), make([]error, len(dirs))
 	for i, dir := range dirs {
 		infos[i], errs[i] = s.fs.ReadDir(dir)
 	}
 	return infos, errs
+}
+
+// wanted tells whether an entry is to be read. Directories of resources are
+// always listed, markers always read.
+func (s *Store) wanted(path string) bool {
+	return s.want == nil || !strings.Contains(path, "/") || strings.HasPrefix(Base(path), MarkerPrefix) || s.want(path)
 }
 
 // take puts the entries of one directory into t and returns those that are
@@ -157,7 +164,7 @@ func (s *Store) take(t *Tree, markers map[string]int64, dir string, infos []env.
 		}
 		path := join(dir, fi.Name)
 		n, err := Parse(path)
-		if err != nil || Hidden(fi.Name) {
+		if err != nil || Hidden(fi.Name) || !s.wanted(path) {
 			continue
 		}
 		switch {

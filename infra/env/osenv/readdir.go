@@ -25,11 +25,11 @@ const bufSize = 32 << 10
 
 // ReadDir lists a directory, with the values of its links.
 func (f treeFS) ReadDir(name string) ([]env.FileInfo, error) {
-	return f.readDir(name, make([]byte, bufSize))
+	return f.readDir(name, nil, make([]byte, bufSize))
 }
 
 // ReadDirs is ReadDir of several, on all cores.
-func (f treeFS) ReadDirs(names []string) ([][]env.FileInfo, []error) {
+func (f treeFS) ReadDirs(names []string, want func(dir, base string) bool) ([][]env.FileInfo, []error) {
 	infos, errs := make([][]env.FileInfo, len(names)), make([]error, len(names))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -41,7 +41,7 @@ func (f treeFS) ReadDirs(names []string) ([][]env.FileInfo, []error) {
 				if i >= len(names) {
 					return
 				}
-				infos[i], errs[i] = f.readDir(names[i], buf)
+				infos[i], errs[i] = f.readDir(names[i], want, buf)
 			}
 		})
 	}
@@ -49,7 +49,7 @@ func (f treeFS) ReadDirs(names []string) ([][]env.FileInfo, []error) {
 	return infos, errs
 }
 
-func (f treeFS) readDir(name string, buf []byte) ([]env.FileInfo, error) {
+func (f treeFS) readDir(name string, want func(dir, base string) bool, buf []byte) ([]env.FileInfo, error) {
 	fd, err := f.t.dir(name, unix.O_RDONLY)
 	if err != nil {
 		return nil, wrap("readdir", name, err)
@@ -65,6 +65,9 @@ func (f treeFS) readDir(name string, buf []byte) ([]env.FileInfo, error) {
 	}
 	out := make([]env.FileInfo, 0, len(names))
 	for _, base := range names {
+		if want != nil && !want(name, base) {
+			continue
+		}
 		fi, err := lstat(fd, base)
 		if err == nil && fi.Kind == env.KindLink {
 			fi.Value, err = readlink(fd, base, buf)

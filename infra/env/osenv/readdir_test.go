@@ -74,7 +74,7 @@ func TestReadDirs(t *testing.T) {
 	names[7] = "gone"
 	ok(t, f.Symlink("d1", "elsewhere"))
 	names[8] = "elsewhere"
-	infos, errs := f.(env.DirsReader).ReadDirs(names)
+	infos, errs := f.(env.DirsReader).ReadDirs(names, nil)
 	for i, name := range names {
 		switch {
 		case i == 7:
@@ -87,7 +87,11 @@ func TestReadDirs(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, infos[i], errs[i])
 		}
 	}
-	if infos, errs := f.(env.DirsReader).ReadDirs(nil); len(infos)+len(errs) != 0 {
+	infos, errs = f.(env.DirsReader).ReadDirs(names[:2], func(dir, base string) bool { return dir == "d0" && base == "link" })
+	if len(infos[0]) != 1 || len(infos[1]) != 0 || errs[0] != nil || errs[1] != nil {
+		t.Errorf("of what is wanted: %v, %v", infos, errs)
+	}
+	if infos, errs := f.(env.DirsReader).ReadDirs(nil, nil); len(infos)+len(errs) != 0 {
 		t.Errorf("of nothing: %v, %v", infos, errs)
 	}
 }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"mars/infra/symtree"
+)
+
+// readScenes are trees in which commands go different ways.
+func readScenes() map[string]func(s *fakeSys) {
+	return map[string]func(s *fakeSys){
+		"plain":    func(*fakeSys) {},
+		"detached": func(s *fakeSys) { s.set("resource-r/todo-B/attach", "0", "resource-r/actual-B/is-attached", "0") },
+		"primary": func(s *fakeSys) {
+			s.set("resource-r/primary", "B", "resource-r/actual-B/is-primary", "1", "resource-r/actual-A/is-primary", "0")
+			s.file(symtree.LogPath("r", 2, "B"), 10)
+		},
+		"nobody": func(s *fakeSys) { s.set("resource-r/primary", "(none)", "resource-r/actual-A/is-primary", "0") },
+		"behind": func(s *fakeSys) {
+			v := symtree.VersionValue(1, "A", 900, "")
+			s.set("resource-r/version-000000001-A", v, "resource-r/version-000000002-A", symtree.VersionValue(2, "A", 7, v), "resource-r/replay-A", "log-000000002-A,7,0")
+		},
+		"passed": func(s *fakeSys) {
+			v := symtree.VersionValue(1, "A", 500, "")
+			for _, h := range []string{"A", "B"} {
+				s.set("resource-r/version-000000002-"+h, symtree.VersionValue(2, "A", 7, v), "resource-r/replay-"+h, "log-000000002-A,7,0")
+			}
+		},
+		"split": func(s *fakeSys) {
+			v := symtree.VersionValue(1, "A", 500, "")
+			s.set("resource-r/version-000000002-A", symtree.VersionValue(2, "A", 9, v), "resource-r/version-000000002-B", symtree.VersionValue(2, "B", 9, v), "resource-r/replay-B", "log-000000002-B,9,0")
+		},
+		"syncing": func(s *fakeSys) { s.set("resource-r/syncstatus-B", "4096", "resource-r/actual-B/is-syncing", "1") },
+		"healing": func(s *fakeSys) { s.set("resource-r/syncpos-B", "log-000000001-A,501,0") },
+		"small":   func(s *fakeSys) { s.set("resource-r/actsize-B", "4096") },
+	}
+}
+
+// TestReads: a command that reads only a part of the tree says and does what it
+// would if it had read all of it.
+func TestReads(t *testing.T) {
+	for name, scene := range readScenes() {
+		for _, row := range manualRows() {
+			for word := range strings.FieldsSeq(row.words) {
+				for _, form := range []string{"r", "all", "r --host=A"} {
+					if !strings.ContainsAny(row.kind, "Ro") && form != "r" {
+						continue
+					}
+					line := fmt.Sprintf("%s %s %s --timeout=0 --verbose", word, form, row.args)
+					if !strings.ContainsAny(row.kind, "Ro") {
+						line = fmt.Sprintf("%s %s --timeout=0 --verbose", word, row.args)
+					}
+					compareReads(t, name, scene, line)
+				}
+			}
+		}
+	}
+}
+
+func compareReads(t *testing.T, name string, scene func(s *fakeSys), line string) {
+	t.Helper()
+	var said [2]string
+	for i, all := range []bool{false, true} {
+		s := matrixHost(t)
+		s.heard()
+		s.set("resource-other/data-B", "/dev/x", "resource-other/size", "65536000", "resource-other/primary", "A", "resource-other/actual-A/is-primary", "1", "resource-other/data-A", "/dev/x",
+			"resource-other/todo-B/attach", "1", "resource-other/todo-A/attach", "1", "resource-other/actual-B/is-attached", "1")
+		scene(s)
+		s.out.Reset()
+		s.err.Reset()
+		code := (&run{sys: s, readAll: all}).main(strings.Fields(line))
+		said[i] = fmt.Sprintf("exit status %d\n%s%s%s", code, s.out.String(), s.err.String(), s.dump())
+	}
+	if said[0] != said[1] {
+		t.Errorf("%s: marsadm %s: having read a part:\n%s\nhaving read all:\n%s", name, line, said[0], said[1])
+	}
+}
