@@ -18,6 +18,17 @@
 // A resource whose phase fails is left out of the later ones. What it wanted to
 // write in the failed phase is not written: a refused command changes nothing.
 //
+// With --dry-run the changes are told and applied in memory only, so that the
+// later phases go on; nobody waits.
+//
+// A command that writes may be killed anywhere and repeated.
+//
+// # What is read
+//
+// The tree of a large cluster has tens of thousands of links. A command about
+// one resource reads that one; those about all of them say what they go by (see
+// reads.go). After a commit the tree is not read again but changed in memory.
+//
 // # Waiting
 //
 // A phase waits on the state of the tree, polled, for no longer than --timeout
@@ -25,6 +36,9 @@
 // a missing precondition is an error at once, and nobody waits for effects.
 //
 // # Output and exit status
+//
+// What is shown of links was written by anybody: control characters are made
+// visible. Only get-link and cat put out what there is as it is.
 //
 // Normal text goes to stdout. Warnings ("WARNING: ...") and errors ("DYING:
 // ...", then a hint what to do) go to stderr. The exit status is 0 for success,
@@ -37,6 +51,12 @@
 // a request goes over stdin and an answer over stdout (see transfer.go for the
 // format). The answer is checked by the grammar of the tree before anything is
 // written.
+//
+// # view
+//
+// "view" evaluates texts in the language of package macro, with functions that
+// tell of the tree: viewprims.go (primitives), viewstate.go (the words and lines
+// that scripts look for), viewfacts.go (amounts), viewtext.go (built-in texts).
 //
 // # The outside
 //

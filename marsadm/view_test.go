@@ -149,6 +149,20 @@ func TestViewMacros(t *testing.T) {
 	}
 }
 
+// What a macro puts out may steer the terminal, what a link holds may not.
+func TestViewMakesValuesVisible(t *testing.T) {
+	s := newPair(t, "A")
+	s.plant("resource-r/device-A", "\x1b[2J")
+	s.must("view r")
+	if out := s.out.String(); strings.Contains(out, "\x1b") || !strings.Contains(out, `\x1b[2J`) {
+		t.Errorf("%q", out)
+	}
+	s.must(`view-x r --macro=\e[1m%get-device{}`)
+	if out := s.out.String(); out != "\x1b[1m\\x1b[2J\n" {
+		t.Errorf("%q", out)
+	}
+}
+
 func TestViewRefusals(t *testing.T) {
 	for line, want := range map[string]string{
 		"view-nonsense r":       "cannot find macro 'nonsense'",

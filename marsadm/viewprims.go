@@ -21,8 +21,16 @@ type primTable struct {
 	names []string // as people write them
 }
 
+// add makes visible what a value from the tree could steer the terminal with;
+// what the text of a macro has of its own, like \e, stays.
 func (p *primTable) add(name string, fn macro.Func) {
-	p.list[plainMacro(name)] = fn
+	p.list[plainMacro(name)] = func(a *macro.Args) (string, error) {
+		text, err := fn(a)
+		if name == "call" || name == "include" || name == "foreach-glob" { // texts of macros
+			return text, err
+		}
+		return visible(text), err
+	}
 	p.names = append(p.names, name)
 }
 
