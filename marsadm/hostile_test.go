@@ -78,8 +78,11 @@ func (b *bystander) quiet(words ...string) {
 func TestHostileNames(t *testing.T) {
 	b := newBystander(t, "B")
 	before := b.dump()
-	for _, name := range hostileNames() {
-		for _, c := range commandTable() {
+	for i, name := range hostileNames() {
+		for k, c := range commandTable() {
+			if testing.Short() && (i+k)%5 != 0 {
+				continue
+			}
 			lines := [][]string{{c.name, name}, {c.name, "r", name}, {c.name, "r", "/dev/disk", name}, {c.name, "r", "--host=" + name}, {c.name, "--", name}, {c.name, "/mars/" + name}, {"set-link", "x", "/mars/" + name}, {"view-" + name, "r"}}
 			for _, words := range lines {
 				words = append([]string{"--timeout=0", "--dry-run"}, words...)

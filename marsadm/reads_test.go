@@ -44,6 +44,9 @@ func readScenes() map[string]func(s *fakeSys) {
 // would if it had read all of it.
 func TestReads(t *testing.T) {
 	for name, scene := range readScenes() {
+		if testing.Short() && name != "plain" && name != "split" {
+			continue
+		}
 		for _, row := range manualRows() {
 			for word := range strings.FieldsSeq(row.words) {
 				for _, form := range []string{"r", "all", "r --host=A"} {
