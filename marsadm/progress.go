@@ -50,13 +50,13 @@ func (m *meter) show() {
 		return
 	}
 	m.shown = true
-	fmt.Fprintf(m.x.sys.Stderr(), "\r%.*s\x1b[K", m.columns-1, text)
+	m.x.terminal(fmt.Sprintf("\r%.*s\x1b[K", m.columns-1, visible(text)))
 }
 
 // clear takes the line away, for other output.
 func (m *meter) clear() {
 	if m.shown {
-		fmt.Fprint(m.x.sys.Stderr(), "\r\x1b[K")
+		m.x.terminal("\r\x1b[K")
 		m.shown = false
 	}
 }

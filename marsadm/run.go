@@ -141,6 +141,9 @@ func (x *run) warn(format string, a ...any) {
 	x.errorf("WARNING: "+format+"\n", a...)
 }
 
+// terminal writes what steers the terminal, and is not from the tree.
+func (x *run) terminal(text string) { _, _ = io.WriteString(x.sys.Stderr(), text) }
+
 // visible replaces control characters, but for tabs and ends of lines, and what
 // is no UTF-8.
 func visible(text string) string {
