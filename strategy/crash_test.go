@@ -197,7 +197,7 @@ func TestSimPrefix(t *testing.T) {
 // said is published.
 func (h *simHost) resting() bool {
 	r := h.st.find("r")
-	return r != nil && r.state.Mode == Idle && r.publishing == 0 && !r.stepping && h.st.pipe.idle() && r.sent.Mode == Idle && h.actual("is-replaying", "0")()
+	return r != nil && r.state.Mode == Idle && len(r.positions) == 0 && !r.stepping && h.st.pipe.idle() && r.sent.Mode == Idle && h.actual("is-replaying", "0")()
 }
 
 // hashOf runs a cluster with everything in it and returns the trace's hash.

@@ -7,22 +7,38 @@ import (
 
 // publish writes the links that tell a position: the replay link and the
 // version links. What they say is durable on the disk and in the log already.
+// One position comes after the other: a version link is built on its
+// predecessor as it is in the tree, so that must be there. None is left out,
+// since the last position of a log is what the next log is on top of.
 func (r *resource) publish(p position) {
-	n := r.n
-	log := history.Log{Number: p.Number, Origin: p.Origin}
-	list := r.positionChanges(log, p)
+	r.positions = append(r.positions, p)
+	if len(r.positions) == 1 {
+		r.publishNext()
+	}
+}
+
+// publishNext commits the first of the waiting positions.
+func (r *resource) publishNext() {
+	p := r.positions[0]
+	list := r.positionChanges(history.Log{Number: p.Number, Origin: p.Origin}, p)
 	if len(list) == 0 {
-		r.acknowledge(p)
+		r.published(p, nil)
 		return
 	}
-	r.publishing++
-	n.commit(list, func(err error) {
-		r.publishing--
-		if err == nil {
-			r.acknowledge(p)
-		}
-		n.kick()
+	r.n.commit(list, func(err error) {
+		r.published(p, err)
+		r.n.kick()
 	})
+}
+
+// published goes on after the first of the waiting positions.
+func (r *resource) published(p position, err error) {
+	if err == nil {
+		r.acknowledge(p)
+	}
+	if r.positions = r.positions[1:]; len(r.positions) > 0 {
+		r.publishNext()
+	}
 }
 
 func (r *resource) acknowledge(p position) {

@@ -23,13 +23,13 @@ type resource struct {
 	plan   bool // sent is valid
 	forced bool
 
-	stepping   bool // a step is being committed
-	publishing int  // publications being committed
-	busyAct    bool // actual-* links are being committed
-	news       bool // the worker's state has changed since that was published
-	clearing   bool // what a predecessor left of the device is being removed
-	why        string
-	seen       map[history.Log]bool // logfiles in the tree at the last round
+	stepping  bool       // a step is being committed
+	positions []position // to be published; the first one is being committed
+	busyAct   bool       // actual-* links are being committed
+	news      bool       // the worker's state has changed since that was published
+	clearing  bool       // what a predecessor left of the device is being removed
+	why       string
+	seen      map[history.Log]bool // logfiles in the tree at the last round
 }
 
 // find returns the resource of that name, or nil.
@@ -82,7 +82,7 @@ func (n *Node) reconcile() {
 // reconcile decides for one resource, unless something that the decision rests
 // on is still on its way to the disk.
 func (r *resource) reconcile() {
-	if r.stepping || r.publishing > 0 {
+	if r.stepping || len(r.positions) > 0 {
 		return
 	}
 	n := r.n
@@ -173,7 +173,7 @@ func (r *resource) force() {
 
 // atRest tells whether the worker holds nothing any more.
 func (r *resource) atRest() bool {
-	return !r.stepping && r.publishing == 0 && !r.news && r.state.Mode == Idle && !r.state.Attached && !r.state.DeviceOn && !r.state.Fetching
+	return !r.stepping && len(r.positions) == 0 && !r.news && r.state.Mode == Idle && !r.state.Attached && !r.state.DeviceOn && !r.state.Fetching
 }
 
 // step commits a step of the resource's place in the history.
