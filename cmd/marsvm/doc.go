@@ -16,7 +16,9 @@
 // file system is a cpio archive made for the run (file cpio.go), with marsvm
 // itself as /init and as /sbin/modprobe, the program, the files and tools asked
 // for with their shared libraries, and the kernel modules of a fixed list and
-// what they depend on. There is no network but lo.
+// what they depend on. There is no network but lo, and the wires to other guests
+// that --net asks for; what is written to a --logged-disk is noted on the host,
+// for power cuts.
 //
 // The guest reports over a virtio-serial port in frames (file frame.go): its
 // greeting, output, fetched files, the exit code. The kernel's console is
@@ -34,6 +36,13 @@
 //
 // The kernel is kept unpacked in $MARS_VM_CACHE, or .cache/marsvm beside
 // go.mod, or the user's cache directory. Its package comes from the mirror the
-// machine's own apt sources name, over a private apt configuration: nothing but
-// QEMU and kmod (for depmod) is installed, and no source is added to the system.
+// machine's own apt sources name, over a private apt configuration, and so do
+// DRBD's programs, for comparisons. Installed are QEMU and the tools of a fixed
+// list where they are missing (hostTools); no source is added to the system.
+//
+// # The suites
+//
+// cmd/marsvm/suites.sh runs all that needs a real kernel (make test-vm), each
+// suite in a guest of its own; packages guest, power and pair hold them.
+// cmd/marsvm/bench.sh measures (make bench-vm).
 package main

@@ -170,12 +170,17 @@ func tune(s spec) error {
 	for _, name := range bootModules {
 		want = append(want, module{Name: name})
 	}
-	if disks, err := filepath.Glob("/sys/bus/virtio/devices/*/modalias"); err == nil {
-		for _, file := range disks {
-			if text, err := os.ReadFile(file); err == nil && strings.HasPrefix(string(text), "virtio:d00000002") {
-				want = append(want, module{Name: "virtio_blk"})
-				break
-			}
+	devices, err := filepath.Glob("/sys/bus/virtio/devices/*/modalias")
+	if err != nil {
+		return err
+	}
+	for _, file := range devices {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if name, ok := virtioDriver(string(text)); ok {
+			want = append(want, module{Name: name})
 		}
 	}
 	for _, m := range want {
@@ -184,6 +189,16 @@ func tune(s spec) error {
 		}
 	}
 	return nil
+}
+
+// virtioDriver names the module for a disk or a network card.
+func virtioDriver(modalias string) (string, bool) {
+	for id, name := range map[string]string{"virtio:d00000001": "virtio_net", "virtio:d00000002": "virtio_blk"} {
+		if strings.HasPrefix(modalias, id) {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // identity returns uname -r and the time since the kernel started.

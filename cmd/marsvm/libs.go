@@ -128,23 +128,25 @@ func parseLdd(out string) ([]string, error) {
 	return libs, nil
 }
 
+// findTool returns the absolute path of a program of the host, found like a
+// shell would, but also where only root looks.
+func findTool(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return filepath.Abs(name)
+	}
+	for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":" + hostPath) {
+		file := filepath.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+			return filepath.Abs(file)
+		}
+	}
+	return "", fmt.Errorf("tool %s: %w", name, exec.ErrNotFound)
+}
+
 // putTool adds a program of the host, found like a shell would, under its own
 // path and as /bin/NAME.
 func (a *archive) putTool(name string) error {
-	file := name
-	if !strings.Contains(name, "/") {
-		file = ""
-		for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":" + hostPath) {
-			if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
-				file = filepath.Join(dir, name)
-				break
-			}
-		}
-		if file == "" {
-			return fmt.Errorf("tool %s: %w", name, exec.ErrNotFound)
-		}
-	}
-	file, err := filepath.Abs(file)
+	file, err := findTool(name)
 	if err != nil {
 		return err
 	}

@@ -16,22 +16,25 @@ const minTimeout = 2 * time.Second
 
 // options are the arguments of run and exec.
 type options struct {
-	mem      string
-	cpus     int
-	timeout  time.Duration
-	disks    []string // files, or sizes of throw-away disks
-	files    []transfer
-	fetch    []transfer
-	modules  []module
-	tools    []string
-	env      []string
-	qemuArgs []string
-	icount   bool
-	console  bool
-	warnings bool
-	verbose  bool
-	gotest   bool // exec: keep the working directory and its testdata
-	args     []string
+	mem       string
+	cpus      int
+	timeout   time.Duration
+	disks     []string   // files, or sizes of throw-away disks
+	logged    []transfer // raw image and the log of all that is written to it
+	nets      []transfer // sockets of a wire: the own end and the other
+	files     []transfer
+	fetch     []transfer
+	modules   []module
+	tools     []string
+	env       []string
+	qemuArgs  []string
+	icount    bool
+	syncDisks bool
+	console   bool
+	warnings  bool
+	verbose   bool
+	gotest    bool // exec: keep the working directory and its testdata
+	args      []string
 }
 
 // transfer is a file to copy; paths inside the guest are absolute.
@@ -60,6 +63,7 @@ func (o *options) flags(name string) *flag.FlagSet {
 	f.IntVar(&o.cpus, "cpus", 2, "processors of the guest")
 	f.DurationVar(&o.timeout, "timeout", 120*time.Second, "end everything after this long, boot included; MARS_VM_TIMEOUT sets the default")
 	f.BoolVar(&o.icount, "icount", false, "one CPU whose time is the count of instructions: figures repeat")
+	f.BoolVar(&o.syncDisks, "sync-disks", false, "let the guest's flushes reach the host's disk; otherwise they are good enough for a guest that is killed")
 	f.BoolVar(&o.console, "console", false, "print the kernel's messages")
 	f.BoolVar(&o.warnings, "allow-warnings", false, "let kernel warnings and hung tasks pass")
 	f.BoolVar(&o.verbose, "v", false, "tell how long things took")
@@ -67,6 +71,16 @@ func (o *options) flags(name string) *flag.FlagSet {
 	each("disk", "attach raw image `FILE` as /dev/vda, vdb...; a size (64M) makes a throw-away disk", func(v string) error {
 		o.disks = append(o.disks, v)
 		return nil
+	})
+	each("logged-disk", "attach raw image `FILE:LOG` behind the --disk ones; every write and flush is noted in LOG (dm-log-writes format)", func(v string) error {
+		t, err := parseTransfer(v)
+		o.logged = append(o.logged, t)
+		return err
+	})
+	each("net", "a wire to another guest, eth0, eth1...: UNIX sockets `OWN:OTHER`", func(v string) error {
+		t, err := parseTransfer(v)
+		o.nets = append(o.nets, t)
+		return err
 	})
 	each("file", "copy `SRC:DST` (file or directory) into the guest", func(v string) error {
 		t, err := parseTransfer(v)

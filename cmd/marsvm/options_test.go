@@ -94,7 +94,7 @@ func TestQemuArgs(t *testing.T) {
 	o := &options{cpus: 2, mem: "512M", qemuArgs: []string{"-s"}}
 	has(emulator{major: 10}, o, "-cpu max -smp 2")
 	has(emulator{major: 7}, o, "-cpu max,-cx16 -smp 2")
-	has(emulator{major: 10}, o, "-drive file=/d,if=none,id=disk0,format=raw,cache=writeback,discard=unmap")
+	has(emulator{major: 10}, o, "-drive file=/d,if=none,id=disk0,format=raw,cache=unsafe,discard=unmap")
 	has(emulator{major: 10}, o, "-s")
 	has(emulator{major: 10}, &options{cpus: 1, mem: "512M", icount: true}, "-icount shift=2,sleep=off -rtc clock=vm")
 }

@@ -41,6 +41,11 @@ func prepare() error {
 			return err
 		}
 	}
+	if _, err := os.Stat(filepath.Join(cache, drbdDir)); err != nil {
+		if err := p.fetchDRBD(cache); err != nil {
+			return err
+		}
+	}
 	if err := os.RemoveAll(p.dir); err != nil {
 		return err
 	}
@@ -52,15 +57,11 @@ func prepare() error {
 func output(name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "PATH="+os.Getenv("PATH")+":"+hostPath)
-	if full, err := exec.LookPath(name); err != nil {
-		for _, dir := range filepath.SplitList(hostPath) {
-			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-				cmd = &exec.Cmd{Path: filepath.Join(dir, name), Args: cmd.Args, Env: cmd.Env}
-			}
-		}
-	} else {
-		cmd.Path = full
+	full, err := findTool(name)
+	if err != nil {
+		return "", err
 	}
+	cmd = &exec.Cmd{Path: full, Args: cmd.Args, Env: cmd.Env}
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
@@ -69,17 +70,26 @@ func output(name string, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// installPackages installs QEMU and depmod where they are missing.
+// hostTools are programs that the suites need on the host or take into the
+// guest, with their Debian packages.
+var hostTools = [...]struct{ program, pkg string }{
+	{"qemu-system-x86_64", "qemu-system-x86"}, {"depmod", "kmod"}, {"fio", "fio"}, {"ip", "iproute2"}, {"tc", "iproute2"},
+	{"mkfs.ext4", "e2fsprogs"}, {"debugfs", "e2fsprogs"}, {"losetup", "mount"}, {"mount", "mount"}, {"nsenter", "util-linux"}, {"dmsetup", "dmsetup"},
+}
+
+// installPackages installs the programs that are missing.
 func installPackages() error {
 	var need []string
-	if _, err := findQemu(); err != nil {
-		need = append(need, "qemu-system-x86")
-	}
-	if _, err := output("depmod", "--version"); err != nil {
-		need = append(need, "kmod")
+	for _, t := range hostTools {
+		if _, err := findTool(t.program); err != nil && !contains(need, t.pkg) {
+			need = append(need, t.pkg)
+		}
 	}
 	if need == nil {
 		return nil
+	}
+	if _, err := findTool("apt-get"); err != nil {
+		return fmt.Errorf("missing, and no apt-get to install them with: %s", strings.Join(need, " "))
 	}
 	if os.Getuid() != 0 {
 		return fmt.Errorf("missing and not installable without root: %s", strings.Join(need, " "))
@@ -193,6 +203,26 @@ func (p *private) fetchKernel(cache string) error {
 		failed = errors.Join(failed, fmt.Errorf("%s: %w", suite, err))
 	}
 	return failed
+}
+
+// drbdDir holds DRBD's programs in the cache, for comparisons; they are not
+// installed, since their package starts services.
+const drbdDir = "drbd-utils"
+
+// fetchDRBD downloads and unpacks the programs of DRBD.
+func (p *private) fetchDRBD(cache string) error {
+	codename, _, err := suites()
+	if err != nil {
+		return err
+	}
+	if err := p.use(codename, codename); err != nil {
+		return err
+	}
+	root, err := p.unpack("drbd-utils")
+	if err != nil {
+		return err
+	}
+	return replace(root, filepath.Join(cache, drbdDir))
 }
 
 func (p *private) unpackKernel(cache string) error {

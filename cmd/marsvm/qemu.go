@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // kernelArgs are the parameters of the kernel. A broken kernel must end the
@@ -52,13 +54,57 @@ func qemuArgs(o *options, e emulator, k kernel, disks []string) []string {
 	if o.icount {
 		args = append(args, "-icount", "shift=2,sleep=off", "-rtc", "clock=vm")
 	}
+	cache := "unsafe"
+	if o.syncDisks {
+		cache = "writeback"
+	}
 	for i, file := range disks {
 		args = append(args,
-			"-drive", fmt.Sprintf("file=%s,if=none,id=disk%d,format=raw,cache=writeback,discard=unmap", file, i),
+			"-drive", fmt.Sprintf("file=%s,if=none,id=disk%d,format=raw,cache=%s,discard=unmap", file, i, cache),
 			"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d,serial=disk%d", i, i))
+	}
+	for i, d := range o.logged {
+		args = append(args, loggedDisk(len(disks)+i, d)...)
+	}
+	for i, n := range o.nets {
+		args = append(args, wire(i, n)...)
 	}
 	return append(args, o.qemuArgs...)
 }
+
+// loggedDisk is a disk whose writes and flushes QEMU notes in a file, in their
+// order. The sectors are of 512 bytes: that is what tears in a power cut.
+func loggedDisk(i int, d transfer) []string {
+	node := func(name, file string) string {
+		return fmt.Sprintf("driver=raw,node-name=%s,file.driver=file,file.filename=%s,cache.no-flush=on,discard=unmap", name, quoteOption(file))
+	}
+	data, log := fmt.Sprintf("data%d", i), fmt.Sprintf("log%d", i)
+	return []string{
+		"-blockdev", node(data, d.src), "-blockdev", node(log, d.dst),
+		"-blockdev", fmt.Sprintf("driver=blklogwrites,node-name=disk%d,file=%s,log=%s,log-sector-size=512", i, data, log),
+		"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d,serial=disk%d", i, i),
+	}
+}
+
+// wire is a network card whose frames are datagrams between two sockets. An end
+// that is not there yet loses frames, as wires do.
+func wire(i int, n transfer) []string {
+	return []string{
+		"-netdev", fmt.Sprintf("dgram,id=net%d,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", i, quoteOption(n.src), quoteOption(n.dst)),
+		"-device", fmt.Sprintf("virtio-net-pci,netdev=net%d,mac=%s", i, wireMAC(n.src, i)),
+	}
+}
+
+// wireMAC is a locally administered address, one for each end of each wire.
+func wireMAC(end string, i int) string {
+	h := fnv.New32a()
+	h.Write([]byte(end)) // never fails
+	sum := h.Sum32()
+	return fmt.Sprintf("52:54:%02x:%02x:%02x:%02x", byte(sum>>16), byte(sum>>8), byte(sum), byte(i))
+}
+
+// quoteOption doubles the commas of a value, as QEMU wants it.
+func quoteOption(text string) string { return strings.ReplaceAll(text, ",", ",,") }
 
 // nameless makes a file without a name: it is gone with the last descriptor,
 // whatever becomes of marsvm.
