@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package guest
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	fsxSize = 4 << 20 // bytes of the device that the operations touch
+	fsxMax  = 128 << 10
+	fsxOps  = 20_000
+)
+
+// tester does random operations on a device and on a model of it.
+type tester struct {
+	rng   *rand.Rand
+	dev   *blockDev
+	model []byte
+	buf   []byte
+	off   int64 // of the operation at hand
+	n     int64
+	count map[string]int
+}
+
+// TestFsx: random reads, writes, durable writes, discards, zeroes and flushes,
+// one after the other, do to the device what they do to an array of bytes; and
+// what they have done is on both disks in the end.
+func TestFsx(t *testing.T) {
+	if !inGuest(t, "io") {
+		return
+	}
+	s := newStage(t)
+	s.cluster("/dev/vda", "/dev/vdb", "/dev/vdc", "/dev/vdd")
+	s.resource("fsx", "/dev/vdb", "/dev/vdd")
+	a, b := s.hosts[0], s.hosts[1]
+	x := newTester(t, a.device("fsx"), fsxSeed(t))
+	for i := range fsxOps {
+		if err := x.step(); err != nil {
+			t.Fatalf("operation %d: %v", i, err)
+		}
+	}
+	if err := x.check(0, fsxSize); err != nil {
+		t.Fatal(err)
+	}
+	x.dev.close(t)
+	b.awaitUpToDate("fsx")
+	a.stop()
+	b.stop()
+	for _, disk := range []string{"/dev/vdb", "/dev/vdd"} {
+		x.dev = openDev(t, disk)
+		if err := x.check(0, fsxSize); err != nil {
+			t.Errorf("on %s: %v", disk, err)
+		}
+		x.dev.close(t)
+	}
+	s.dmesgClean()
+	s.nothingLeft()
+	result(t, "fsx", "%d operations (%s), device and both disks equal the model", fsxOps, x.counts())
+}
+
+// TestFsxControl: the tester finds a byte that changed behind its back.
+func TestFsxControl(t *testing.T) {
+	if !inGuest(t, "io") {
+		return
+	}
+	x := newTester(t, "/dev/vde", 1)
+	for range 200 {
+		if err := x.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.check(0, fsxSize); err != nil {
+		t.Fatal(err)
+	}
+	x.model[fsxSize-1] ^= 1
+	if err := x.check(0, fsxSize); err == nil {
+		t.Error("a wrong byte was not found")
+	}
+	x.dev.close(t)
+}
+
+func fsxSeed(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv("MARS_FSX_SEED")
+	if text == "" {
+		text = "1"
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("MARS_FSX_SEED=%d", seed)
+	return seed
+}
+
+// newTester reads what the device holds as the model's beginning.
+func newTester(t *testing.T, path string, seed uint64) *tester {
+	t.Helper()
+	x := &tester{rng: rand.New(rand.NewPCG(seed, 0)), dev: openDev(t, path), model: make([]byte, fsxSize),
+		buf: alignedBuf(t, fsxMax), count: map[string]int{}}
+	for off := 0; off < fsxSize; off += fsxMax {
+		if err := x.dev.read(x.buf, int64(off)); err != nil {
+			t.Fatal(err)
+		}
+		copy(x.model[off:], x.buf)
+	}
+	return x
+}
+
+// step does one operation.
+func (x *tester) step() error {
+	x.n = sector * (1 + x.rng.Int64N(16))
+	if x.rng.IntN(16) == 0 {
+		x.n = sector * (1 + x.rng.Int64N(fsxMax/sector))
+	}
+	x.off = sector * x.rng.Int64N((fsxSize-x.n)/sector+1)
+	switch k := x.rng.IntN(100); {
+	case k < 40:
+		return x.note("read", x.check(x.off, x.n))
+	case k < 70:
+		return x.note("write", x.write(x.dev.write))
+	case k < 78:
+		return x.note("fua", x.write(x.dev.writeDurably))
+	case k < 86:
+		return x.note("zero", x.zero())
+	case k < 92:
+		return x.note("discard", x.discard())
+	default:
+		return x.note("flush", x.dev.flush())
+	}
+}
+
+func (x *tester) note(name string, err error) error {
+	x.count[name]++
+	if err != nil {
+		return fmt.Errorf("%s of %d bytes at %d: %w", name, x.n, x.off, err)
+	}
+	return nil
+}
+
+func (x *tester) counts() string {
+	var words []string
+	for _, name := range []string{"read", "write", "fua", "zero", "discard", "flush"} {
+		words = append(words, fmt.Sprintf("%d %s", x.count[name], name))
+	}
+	return strings.Join(words, ", ")
+}
+
+// write writes random bytes, each sector different.
+func (x *tester) write(do func([]byte, int64) error) error {
+	data := x.buf[:x.n]
+	for i := 0; i < len(data); i += 8 {
+		v := x.rng.Uint64()
+		for j := range 8 {
+			data[i+j] = byte(v >> (8 * j))
+		}
+	}
+	copy(x.model[x.off:], data)
+	return do(data, x.off)
+}
+
+func (x *tester) zero() error {
+	clear(x.model[x.off : x.off+x.n])
+	return x.dev.rangeIoctl(unix.BLKZEROOUT, x.off, x.n)
+}
+
+// discard leaves zeroes or what was there, sector by sector; which, the model
+// has to learn, and then it must stay.
+func (x *tester) discard() error {
+	err := x.dev.rangeIoctl(unix.BLKDISCARD, x.off, x.n)
+	if err == unix.EOPNOTSUPP {
+		return nil
+	}
+	if err == nil {
+		err = x.dev.read(x.buf[:x.n], x.off)
+	}
+	if err != nil {
+		return err
+	}
+	zero := make([]byte, sector)
+	for i := int64(0); i < x.n; i += sector {
+		got, old := x.buf[i:i+sector], x.model[x.off+i:x.off+i+sector]
+		if !bytes.Equal(got, zero) && !bytes.Equal(got, old) {
+			return fmt.Errorf("sector %d holds neither zeroes nor what was there", (x.off+i)/sector)
+		}
+		copy(old, got)
+	}
+	return nil
+}
+
+// check compares a part of the device with the model.
+func (x *tester) check(off, n int64) error {
+	for n > 0 {
+		part := x.buf[:min(n, fsxMax)]
+		if err := x.dev.read(part, off); err != nil {
+			return err
+		}
+		for i := range part {
+			if part[i] != x.model[off+int64(i)] {
+				return fmt.Errorf("byte %d is %#x, the model has %#x", off+int64(i), part[i], x.model[off+int64(i)])
+			}
+		}
+		off, n = off+int64(len(part)), n-int64(len(part))
+	}
+	return nil
+}
