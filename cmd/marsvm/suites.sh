@@ -1,0 +1,71 @@
+#!/bin/sh
+# The suites that need a real stock kernel, each in an emulated machine of its
+# own: "suites.sh" runs all of them, "suites.sh io kill" some. Where the machine
+# cannot be emulated it says so loudly; with MARS_NEED_VM=1 that is a failure.
+set -u
+cd "$(dirname "$0")/../.."
+all="rig ublkdev device demo io kill many pair power"
+suites=${*:-$all}
+GO=${GO:-go}
+export CGO_ENABLED=0
+out=bin/vm
+mkdir -p $out
+$GO build -o bin/ ./cmd/marsvm && $GO build -o $out/ ./cmd/marsd ./cmd/marsadm ./cmd/marsdemo || exit 1
+vm=$PWD/bin/marsvm
+if ! why=$($vm prepare 2>&1); then
+	echo "$why"
+	echo "=== THE SUITES OF A REAL KERNEL DID NOT RUN: $suites"
+	echo "=== they need QEMU and Debian's 6.12 kernel: root on Debian 12 or 13 (Ubuntu carries no such image)"
+	[ "${MARS_NEED_VM:-0}" != 1 ]
+	exit
+fi
+echo "$why" | tail -n 1
+
+# in_guest SUITE TIMEOUT OPTIONS...: one boot of the guest for the tests of a suite.
+tools=sh,ip,tc,nsenter,mkfs.ext4,e2fsck,fsck.ext4,debugfs,mount,umount,losetup,dmesg,cmp,dmsetup,fio,cp,cat,rm,sync
+in_guest() {
+	suite=$1 limit=$2
+	shift 2
+	$vm exec --timeout "$limit" --mem 1G --tool $tools --file $out:/opt/mars \
+		--env MARS_GUEST_SUITE="$suite" --env MARS_DEVICE="${MARS_DEVICE:-auto}" "$@" -- $out/guest.test -test.timeout "$limit"
+}
+
+run() {
+	case $1 in
+	rig) MARS_VM=1 $GO test -count=1 -timeout 15m -run RealKernel ./cmd/marsvm ;;
+	ublkdev) $GO test -count=1 -timeout 15m -exec "$vm exec --" ./ublkdev ./ublkdev/uring ;;
+	device) $GO test -count=1 -timeout 25m -exec "$vm exec --timeout 25m --mem 1G --disk 2G \
+		--tool mkdir,mkfs.ext4,e2fsck,mount,umount,losetup,blockdev,resize2fs \
+		--file $PWD/$out/marsd:/opt/mars/marsd --file $PWD/$out/marsadm:/opt/mars/marsadm --" ./cmd/marsd/guest ;;
+	demo) in_guest demo 25m --disk 2G --file "$($GO env GOROOT)/src/net:/opt/tree" ;;
+	io) in_guest io 25m --disk 512M --disk 96M --disk 512M --disk 96M --disk 64M ;;
+	# A pause is no error, however long the host makes it: the suite itself looks
+	# for the kernel's warnings.
+	kill) in_guest kill 25m --allow-warnings --disk 1G --disk 96M --disk 1G --disk 96M --disk 96M --disk 96M ;;
+	many) in_guest many 25m --disk 1G --disk 1G ;;
+	pair) MARS_VM=1 $GO test -count=1 -timeout 15m ./cmd/marsvm/pair ;;
+	# Mounts of its own: none is left, whatever becomes of it.
+	power) MARS_VM=1 unshare -m $GO test -count=1 -timeout 20m ./cmd/marsvm/power ;;
+	*) echo "no suite $1; there are: $all" >&2; return 2 ;;
+	esac
+}
+
+$GO test -c -o $out/guest.test ./cmd/marsvm/guest || exit 1
+bad=""
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+for s in $suites; do
+	start=$(date +%s)
+	if run "$s" >"$log" 2>&1; then
+		verdict=ok
+		grep -h '^result: ' "$log"
+	else
+		verdict=FAILED bad="$bad $s"
+		cat "$log"
+	fi
+	echo "vm: $s $verdict, $(($(date +%s) - start)) s"
+done
+if [ -n "$bad" ]; then
+	echo "vm: FAILED:$bad"
+	exit 1
+fi
