@@ -36,7 +36,7 @@ type AIO struct {
 
 	written  uint64 // non-durable changes completed
 	synced   uint64 // of those, how many a completed sync covers
-	syncErr  error  // of the first failed sync; final until reopened
+	syncErr  error  // of the first failed sync; final until reopened or renewed
 	requests uint64
 }
 
@@ -91,6 +91,16 @@ func (a *AIO) InFlight() int { return a.inFlight }
 
 // Requests is the number of requests started so far.
 func (a *AIO) Requests() uint64 { return a.requests }
+
+// Renew takes back that a failed flush is final. Only who has written everything
+// again that was written since the last flush that worked may say so: what a
+// failed one has lost stays lost.
+func (a *AIO) Renew() {
+	if a.syncErr != nil {
+		a.syncErr = nil
+		a.written++
+	}
+}
 
 // Switch implements brick.Worker.
 func (a *AIO) Switch(on bool) {

@@ -25,6 +25,10 @@ type batch struct {
 // stepAppend packs waiting records into batches and starts them.
 func (l *Logger) stepAppend() {
 	for l.unapp != nil && l.mayAppend() {
+		if l.cur.starved() {
+			l.cur.starve()
+			return
+		}
 		l.startBatch()
 	}
 }

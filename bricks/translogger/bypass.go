@@ -33,6 +33,13 @@ func (l *Logger) Bypass() bool { return l.bypass }
 // the last log must be out of the way for good: its replay after a power cut
 // would put old data over what the bypass has written.
 func (l *Logger) stepBypass() {
+	if l.bypass && l.old != nil && l.heal.lost() {
+		// Neither the log nor the disk takes anything.
+		err := l.wrap("write", "", l.frozen)
+		l.failAll(&l.held, err)
+		l.failAll(&l.early, err)
+		l.failAll(&l.waiting, err)
+	}
 	if !l.bypass || l.old != nil || l.pub.durable < l.pub.serial {
 		return
 	}
@@ -94,9 +101,12 @@ func (f *diskFlush) subDone(_ *sub, err error) {
 	f.m = nil
 	f.next = l.freeFlushes
 	l.freeFlushes = f
-	if err != nil {
+	switch {
+	case err != nil && l.bypass && l.old == nil:
+		l.diskError(err, false) // as with any disk: who asked for the flush is told
+	case err != nil:
 		l.freeze(err)
-	} else {
+	default:
 		l.diskFlushed = max(l.diskFlushed, f.cover)
 	}
 	if m != nil {
@@ -107,9 +117,9 @@ func (f *diskFlush) subDone(_ *sub, err error) {
 	l.kick()
 }
 
-// freeze stops publishing for good: after a failed flush nobody knows what the
-// disk holds. The last published position is right still: the log has all
-// that came behind it.
+// freeze stops publishing: after a failed flush nobody knows what the disk
+// holds. The last published position is right still: the log has all that came
+// behind it. In log mode it is written to the disk once more (heal.go).
 func (l *Logger) freeze(err error) {
 	if l.frozen != nil {
 		return

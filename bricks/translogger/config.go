@@ -92,6 +92,9 @@ type Info struct {
 	Min    int64  // everything below is on the disk, flushed
 	Max    int64  // nothing at or behind has touched the disk
 	LogPos int64  // the log's durable end (log mode), the end to replay to (replay mode)
+	// Final: the log is cut at LogPos and all of it is on the disk; nothing
+	// will be said of it any more.
+	Final bool
 }
 
 // LogError reports a log that can not be appended to any more.
@@ -118,11 +121,21 @@ type Events struct {
 	// OnLogError tells that appending failed. Requests wait for SetNextLog or
 	// SetBypass.
 	OnLogError func(LogError)
+	// OnNoSpace tells that there is no space to prepare. The log goes on in
+	// what is prepared, but for a reserve; then it fails with ErrNoSpace.
+	OnNoSpace func()
 	// OnDiskError tells of a failed request to the disk. Writes are repeated.
 	// final: a flush failed, after which nobody knows what the disk holds; no
-	// position is published any more, and the disk has to be opened anew and
-	// recovered from the last published one.
+	// position is published any more. A replay then has come to its end, and
+	// the disk has to be opened anew. In log mode the logger writes everything
+	// since the last published position once more, from the log; each attempt
+	// that fails is told again.
 	OnDiskError func(err error, final bool)
+	// OnDiskRewritten tells that everything was written once more: the next
+	// flush counts, whatever came before.
+	OnDiskRewritten func()
+	// OnDiskHealed tells that this has worked.
+	OnDiskHealed func()
 	// OnReplayEnd tells that a replay came to rest; see ReplayResult.
 	OnReplayEnd func(ReplayResult)
 }

@@ -54,7 +54,9 @@
 //     count as written only together with the newer ones that replaced them.
 //   - A position is published only when the disk is flushed up to Min. It is
 //     a single scalar: it stays in the old log until all of that is written back.
-//   - After a failed flush of the disk nothing is published any more.
+//   - After a failed flush of the disk nothing is published until all that it
+//     may have lost was written once more, from the log, and flushed; no read
+//     shows older data meanwhile (heal.go).
 //   - A log that failed gets nothing any more. It is cut at its durable end,
 //     durably, before the records behind it go into the next log; no request
 //     fails because of a log.
@@ -74,8 +76,10 @@
 //	OnLogError      make the next log: SetNextLog; or SetBypass. Also while the
 //	                brick is being switched off, if records are not logged yet
 //	OnLogReleased   disconnect that input; the other one is in use
-//	OnDiskError     report; if final: switch off by force, open the disk anew and
-//	                replay from the last published position
+//	OnDiskError     report; if final in a replay: switch off by force, open the
+//	                disk anew and replay from the last published position
+//	OnDiskRewritten take back that a failed flush is final for the disk
+//	OnNoSpace       look at the free space now
 //	OnReplayEnd     next log, or cut the own one at Pos, or stop and tell people
 //
 // # Limits

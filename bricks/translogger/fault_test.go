@@ -153,30 +153,91 @@ func TestDiskErrors(t *testing.T) {
 	}
 }
 
-// TestDiskFlushFails: the position stays where it was, for ever; recovery from
-// it gives everything.
+// TestDiskFlushFails: a failed flush loses what it should have covered. It is
+// written again from the log, at whatever flush that happens, also when the first
+// attempts fail; reads never go back in time, and a power cut at any moment
+// loses nothing.
 func TestDiskFlushFails(t *testing.T) {
+	for nth := 1; nth <= 8; nth++ {
+		for _, times := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%d times from the %d.", times, nth), func(t *testing.T) { diskFlushFails(t, nth, times) })
+		}
+	}
+}
+
+func diskFlushFails(t *testing.T, nth, times int) {
+	r := newRig(t, uint64(nth), 1<<20, simenv.NodeOptions{}, func(tu *Tuning) {
+		tu.Publish, tu.RetryMin = 2*time.Millisecond, time.Millisecond
+		tu.MemLimit = 256 << 10
+	})
+	r.start()
+	seen := 0
+	r.dev.Fail(func(io *env.IO) error {
+		if io.Kind == env.Sync {
+			if seen++; seen >= nth && seen < nth+times {
+				return simenv.ErrIO
+			}
+		}
+		return nil
+	})
+	r.w.After(func() {
+		if r.w.Intn(50) == 0 {
+			r.crashCheck(models()[r.w.Intn(len(models()))])
+		}
+		if nth%2 == 0 && r.w.Intn(200) == 0 {
+			r.rotateLater()
+		}
+	})
+	r.newLoad(200, 8, 64<<10, true).run()
+	r.w.RunFor(3 * time.Second)
+	if seen >= nth && (r.finals != times || r.healed != 1) {
+		t.Fatalf("%d final errors, healed %d times", r.finals, r.healed)
+	}
+	n := len(r.positions)
+	r.newLoad(20, 8, 64<<10, false).run()
+	r.readBack()
+	r.off()
+	if len(r.positions) == n {
+		t.Fatal("nothing was published any more")
+	}
+	r.raw()
+	r.crashCheck(simenv.Zero())
+}
+
+// TestDiskLost: a disk of which no flush works is used as it is after a few
+// attempts: requests go on, nothing is published, the log keeps all of it. In
+// emergency mode, without a log, writes fail: nothing could keep them.
+func TestDiskLost(t *testing.T) {
 	r := newRig(t, 3, 1<<20, simenv.NodeOptions{}, func(tu *Tuning) { tu.Publish = 2 * time.Millisecond })
 	r.start()
-	r.dev.Fail(simenv.FailNth(env.Sync, 1, simenv.ErrIO))
+	r.dev.Fail(simenv.FailKind(env.Sync, simenv.ErrIO))
 	r.w.After(func() {
 		if r.w.Intn(50) == 0 {
 			r.crashCheck(models()[r.w.Intn(len(models()))])
 		}
 	})
 	r.newLoad(200, 8, 64<<10, false).run()
-	r.w.RunFor(3 * time.Second)
-	if r.finals != 1 {
-		t.Fatalf("%d final errors", r.finals)
+	r.w.RunFor(20 * time.Second)
+	if r.finals < healTries || r.healed != 0 {
+		t.Fatalf("%d final errors, healed %d times", r.finals, r.healed)
 	}
 	n := len(r.positions)
 	r.newLoad(20, 8, 64<<10, false).run()
 	r.readBack()
-	r.off()
 	if len(r.positions) != n {
 		t.Fatal("published after a failed flush")
 	}
 	r.crashCheck(simenv.Zero())
+	r.must(r.lg.SetBypass())
+	var got error
+	r.do(block.Write, 0, 4096, false, func(_ *block.Mref, err error) { got = err })
+	r.wait("the answer", func() bool { return r.fly == 0 })
+	if !errors.Is(got, simenv.ErrIO) {
+		t.Fatalf("neither log nor disk, but the write ended with %v", got)
+	}
+	r.failed = nil
+	r.lg.ForceOff()
+	r.wait("off", r.lg.Off)
 }
 
 // TestReadError comes through, from whole and from partial reads.

@@ -92,7 +92,7 @@ func (g *logFile) stepClose() {
 		return
 	}
 	switch {
-	case g.failed == nil && g.prep.at <= g.durable:
+	case g.failed == nil && !g.prep.ragged && g.prep.at <= g.durable:
 		g.closed = true
 		g.l.kick()
 	case !g.truncated:

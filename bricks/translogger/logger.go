@@ -99,6 +99,9 @@ type Logger struct {
 	diskFlushed uint64 // of those, how many a flush covers
 	lastErr     error  // of the disk
 	frozen      error  // of the flush that failed
+	heal        heal   // see heal.go
+	healing     int    // records that it took and that are not on the disk yet
+	heldReads   waitQueue
 
 	pub publisher
 	rp  *replay // nil in log mode
@@ -109,11 +112,11 @@ type Logger struct {
 
 	stopping  bool
 	abandoned bool // forced off: nothing is waited for but what is in flight
-	reads     int  // readOps in flight
+	reads     int  // in flight: readOps, and what was handed to the disk
 	subs      int  // own requests in flight
 	working   bool
 
-	wbTimer, retryTimer, cutTimer env.Timer
+	wbTimer, retryTimer, cutTimer, healTimer env.Timer
 
 	zeroes []byte // zeroPiece bytes, never written to
 
@@ -142,6 +145,9 @@ func New(g *brick.Graph, e env.Env, path string, cfg Config) (*Logger, error) {
 	l.buf.init(e.Alloc, e.Free)
 	l.wbTimer = e.NewTimer(l.kick)
 	l.cutTimer = e.NewTimer(l.kick)
+	l.healTimer = e.NewTimer(l.kick)
+	l.heal.l = l
+	l.heal.sub.init(l, InputDisk, &l.heal)
 	l.retryTimer = e.NewTimer(l.retryNow)
 	l.pub.init(l)
 	return l, nil
@@ -245,6 +251,7 @@ func (l *Logger) work() {
 	l.stepAppend()
 	l.stepBypass()
 	l.stepReplay()
+	l.stepHeal()
 	l.stepWriteback()
 	l.stepClosing()
 	l.stepPublish()

@@ -64,8 +64,9 @@ func (o *ops) IO(m *block.Mref) {
 	switch {
 	case !l.running():
 		m.Complete(l.wrap(m.Op.String(), "", ErrOff))
+	case (m.Op == block.Digest || m.Op == block.Read) && l.heal.hold(m):
 	case m.Op == block.Digest || m.Len == 0 && m.Op == block.Read:
-		o.disk().IO(m)
+		l.pass(m)
 	case m.Op == block.Read:
 		l.read(m)
 	case m.Op == block.Flush:
@@ -100,7 +101,7 @@ func (l *Logger) write(m *block.Mref) {
 // takes any: so the writeback, which needs no memory, always makes progress.
 // Nothing new comes in while the end of a bypass is waited for.
 func (l *Logger) room(m *block.Mref) bool {
-	if l.bypass && l.next != nil {
+	if l.bypass && l.next != nil || l.heal.holds() {
 		return false
 	}
 	pages := (m.Pos+m.Len-1)>>pageShift - m.Pos>>pageShift + 1

@@ -59,7 +59,7 @@ func (l *Logger) Position() (i Info, ok bool) {
 }
 
 func (p *publisher) same(i Info) bool {
-	i.Serial = p.last.Serial
+	i.Serial, i.Final = p.last.Serial, p.last.Final
 	return p.told && i == p.last
 }
 
@@ -133,7 +133,7 @@ func (p *publisher) tell() {
 	p.timer.Stop()
 	p.lastAt = l.env.Mono()
 	p.serial++
-	p.want.Serial = p.serial
+	p.want.Serial, p.want.Final = p.serial, p.final
 	p.last, p.told = p.want, true
 	released := 0
 	if p.final {

@@ -1,9 +1,12 @@
 package translogger
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"mars/infra/block"
+	"mars/infra/env"
 )
 
 // This file zeroes the space ahead of a log's appending position, so that
@@ -14,6 +17,11 @@ const (
 	zeroPiece = 128 << 10 // bytes of one write of zeroes
 	zeroFlush = 8 << 20   // most bytes zeroed between two flushes
 	zeroLead  = 4         // a log that was outrun gets this many waiting batches ahead first
+
+	// zeroReserve is what is kept of the prepared space when the file system
+	// is full: giving it back makes room for the links of the way out.
+	zeroReserve = 128 << 10
+	zeroRetry   = 200 * time.Millisecond // pause after there was no space
 )
 
 // prepare is the state of that for one log.
@@ -22,7 +30,10 @@ type prepare struct {
 	flushed int64         // zeroed and flushed up to here
 	start   int64         // of the write of zeroes in flight
 	on      bool          // going on until the target is reached
-	off     bool          // given up: no space, or an error
+	off     bool          // given up: an error
+	full    bool          // there was no space for the last piece
+	ragged  bool          // the file may reach beyond at: a piece failed, or a cut is not synced
+	again   time.Duration // if full: no new attempt before
 	recent  int64         // bytes of small batches, halved every second
 	since   time.Duration // when recent was halved last
 }
@@ -73,7 +84,7 @@ func (l *Logger) stepPrepare() {
 		return
 	}
 	p := &g.prep
-	off := p.off || l.stopping
+	off := p.off || l.stopping || p.full && l.env.Mono() < p.again
 	if off && p.at <= p.flushed {
 		return // what is zeroed but not flushed must still be: batches wait for it
 	}
@@ -111,10 +122,24 @@ func (l *Logger) stepPrepare() {
 	}
 }
 
+// starved tells whether a batch would use up what is kept in reserve on a full
+// file system. The log has to end before that.
+func (g *logFile) starved() bool {
+	p := &g.prep
+	n := min(g.l.unappBytes+int64(g.align), int64(g.l.tune.BatchSize))
+	return p.full && g.failed == nil && g.appendPos+n > max(p.flushed, p.at)-zeroReserve
+}
+
+// starve ends a starved log, as a failed batch does.
+func (g *logFile) starve() {
+	g.failed = fmt.Errorf("%s: %d bytes are prepared, and there is no space for more: %w", g.id.Name(), g.prepared(), env.ErrNoSpace)
+	g.l.kick()
+}
+
 // ready tells whether enough is prepared to let a new log take over under load.
 func (g *logFile) ready() bool {
 	p := &g.prep
-	return p.off || g.failed != nil || p.flushed >= min(g.l.tune.PrepareMin, g.l.tune.PrepareMax)
+	return p.off || p.full || g.failed != nil || p.flushed >= min(g.l.tune.PrepareMin, g.l.tune.PrepareMax)
 }
 
 // prepDone ends a piece of zeroes or a flush. Preparing is a convenience: when
@@ -124,13 +149,23 @@ func (g *logFile) prepDone(op block.Op, err error) {
 	p := &g.prep
 	switch {
 	case op == block.Truncate && err == nil:
-		p.at, p.flushed = g.appendPos, g.appendPos
+		p.at, p.flushed, p.ragged = g.appendPos, g.appendPos, true
 	case op == block.Flush && err != nil:
 		g.failed = err
 		g.tries = maxCutTries - 1 // nor can a cut be made durable
 	case op == block.Flush:
 		p.flushed = p.at
-	case err != nil:
+	case err == nil:
+		p.full = false
+	case errors.Is(err, env.ErrNoSpace):
+		// What was zeroed of the piece is of no use.
+		p.ragged = true
+		p.at, p.again = p.start, g.l.env.Mono()+zeroRetry
+		if fn := g.l.cfg.Events.OnNoSpace; fn != nil && !p.full {
+			fn()
+		}
+		p.full = true
+	default:
 		p.off = true
 		g.l.env.Log().Warn("space ahead of the log is not prepared", "log", g.id.Name(), "err", err)
 	}

@@ -26,7 +26,7 @@ type readPart struct {
 func (l *Logger) read(m *block.Mref) {
 	l.stats.Reads++
 	if !l.buffered(m.Pos, m.Len) {
-		block.OpsOf(l.Input(InputDisk)).IO(m)
+		l.pass(m)
 		return
 	}
 	l.stats.BufferedReads++
@@ -50,6 +50,26 @@ func (l *Logger) read(m *block.Mref) {
 	}
 	o.fetch(m.Pos + m.Len)
 	o.partDone(nil)
+}
+
+// pass hands a request to the disk as it is.
+func (l *Logger) pass(m *block.Mref) {
+	l.reads++
+	m.Push((*passing)(l))
+	block.OpsOf(l.Input(InputDisk)).IO(m)
+}
+
+// passing counts the requests that were handed on, until they are done.
+type passing Logger
+
+// MrefDone implements block.Completion.
+func (p *passing) MrefDone(m *block.Mref, err error) {
+	l := (*Logger)(p)
+	l.reads--
+	if l.stopping || l.frozen != nil {
+		l.kick()
+	}
+	m.Complete(err)
 }
 
 // buffered tells whether any page of the range has versions.

@@ -16,6 +16,7 @@ type record struct {
 	stamp    translog.Stamp
 	versions *version // by sib; valid until the record is durable
 	pending  int      // versions not written back yet
+	healed   bool     // taken from a log again, and in no list; see heal.go
 	next     *record
 }
 
@@ -57,12 +58,21 @@ func (l *Logger) promote(r *record) {
 func (l *Logger) written(v *version) {
 	for a := v.absorbed; a != nil; {
 		next := a.older
-		a.rec.pending--
+		l.countDown(a.rec)
 		l.buf.dropVersion(a)
 		a = next
 	}
-	v.rec.pending--
+	l.countDown(v.rec)
 	l.buf.dropVersion(v)
+}
+
+// countDown notes that a version of r is on the disk.
+func (l *Logger) countDown(r *record) {
+	r.pending--
+	if r.healed && r.pending == 0 {
+		l.healing--
+		l.buf.dropRecord(r)
+	}
 }
 
 // advance takes the records off the list's head that are wholly on the disk,

@@ -47,6 +47,7 @@ type rig struct {
 	ends      map[int]int64
 	released  []int
 	logErrs   []LogError
+	healed    int
 	diskErrs  int
 	finals    int
 	results   []ReplayResult
@@ -140,7 +141,9 @@ func (r *rig) events() Events {
 				r.finals++
 			}
 		},
-		OnReplayEnd: func(res ReplayResult) { r.results = append(r.results, res) },
+		OnDiskRewritten: func() { r.disk.Renew() },
+		OnDiskHealed:    func() { r.healed++ },
+		OnReplayEnd:     func(res ReplayResult) { r.results = append(r.results, res) },
 	}
 }
 

@@ -2,7 +2,7 @@ package translogger
 
 // quiet tells whether no record, page or request of the logger is left.
 func (l *Logger) quiet() bool {
-	return l.head == nil && l.held.head == nil && l.writes == 0 && l.reads == 0 && l.subs == 0 &&
+	return l.head == nil && l.held.head == nil && l.heldReads.head == nil && l.healing == 0 && !l.heal.holds() && l.writes == 0 && l.reads == 0 && l.subs == 0 &&
 		l.waiting.head == nil && l.early.head == nil
 }
 
@@ -42,6 +42,7 @@ func (l *Logger) kickIf(yes bool) {
 func (l *Logger) stepAbandon() {
 	err := l.wrap("forced off", "", ErrOff)
 	l.failAll(&l.held, err)
+	l.failAll(&l.heldReads, err)
 	l.failAll(&l.early, err)
 	l.failAll(&l.waiting, err)
 	l.retryTimer.Stop()
@@ -65,6 +66,7 @@ func (l *Logger) finish() {
 	l.retryTimer.Stop()
 	l.cutTimer.Stop()
 	l.pub.timer.Stop()
+	l.heal.reset()
 	for b := l.freeBatches; b != nil; b = b.next {
 		l.env.Free(b.buf)
 	}

@@ -64,7 +64,7 @@ const (
 // urgent decides whether to write back now.
 func (l *Logger) urgent() urgency {
 	switch {
-	case l.rp != nil, l.stopping, l.old != nil, l.bypass, l.next != nil:
+	case l.rp != nil, l.stopping, l.old != nil, l.bypass, l.next != nil, l.healing > 0:
 		return forced
 	case l.buf.used >= l.tune.MemLimit/2:
 		return forced
@@ -85,7 +85,7 @@ func (l *Logger) logIdle() bool {
 
 // stepWriteback starts writes to the disk as far as policy and limits allow.
 func (l *Logger) stepWriteback() {
-	for l.writes < l.tune.MaxWrites && !l.throttled() {
+	for l.writes < l.tune.MaxWrites && !l.throttled() && !l.heal.feeding() {
 		if l.sweep.left() == 0 && !l.newSweep() {
 			break
 		}
@@ -111,7 +111,7 @@ func (l *Logger) throttled() bool {
 		return false
 	}
 	switch {
-	case l.rp != nil, l.stopping, l.bypass, l.buf.used >= t.MemLimit/2:
+	case l.rp != nil, l.stopping, l.bypass, l.healing > 0, l.buf.used >= t.MemLimit/2:
 		return false
 	}
 	if !l.wbTimer.Armed() {
