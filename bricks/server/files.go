@@ -27,6 +27,7 @@ type logFile struct {
 	users   int
 	idle    time.Duration // since when nobody uses it
 	closing bool
+	deleted bool // nobody will ask for it again: its space waits for the close
 }
 
 func (fc *fileCache) init(s *Server) {
@@ -79,11 +80,19 @@ func (fc *fileCache) put(lf *logFile) {
 	}
 	lf.idle = fc.s.env.Mono()
 	switch {
-	case !fc.s.Button():
+	case !fc.s.Button(), lf.deleted:
 		fc.closeIdle(0)
 	case !fc.timer.Armed():
 		fc.timer.Reset(fileIdle)
 	}
+}
+
+// Forget closes a log that was deleted, as soon as nobody reads it.
+func (s *Server) Forget(number int, origin string) {
+	for _, lf := range s.files.list {
+		lf.deleted = lf.deleted || lf.number == number && lf.origin == origin
+	}
+	s.files.closeIdle(fileIdle)
 }
 
 // closeIdle closes what has not been used for a time.
@@ -92,7 +101,7 @@ func (fc *fileCache) closeIdle(after time.Duration) {
 	for _, lf := range slices.Clone(fc.list) {
 		switch {
 		case lf.users > 0 || lf.closing:
-		case now-lf.idle < after:
+		case now-lf.idle < after && !lf.deleted:
 			rest = true
 		default:
 			lf.closing = true

@@ -217,6 +217,27 @@ func TestFetch(t *testing.T) {
 	r.off()
 }
 
+// TestForget: the space of a log that was deleted comes back at once, though
+// peers have just read it.
+func TestForget(t *testing.T) {
+	r := newRig(t, 8)
+	r.logs.end = 3 << 20
+	m := r.remote(client.Params{}, false)
+	r.must(r.finish(m.read(0, 4096)))
+	before, err := r.a.FS().Statfs()
+	r.must(err)
+	r.logs.gone = true
+	r.must(r.a.FS().Remove(symtree.LogPath("res", 7, "a")))
+	r.srv.Forget(7, "a")
+	r.w.RunFor(100 * time.Millisecond)
+	after, err := r.a.FS().Statfs()
+	r.must(err)
+	if got := after.Free - before.Free; got < 3<<20 {
+		t.Fatalf("%d bytes came back", got)
+	}
+	r.off()
+}
+
 // TestLongPoll: new bytes are told within the network's latency, and nothing
 // is sent while there are none.
 func TestLongPoll(t *testing.T) {
