@@ -57,11 +57,19 @@ type Split struct {
 	Why    string
 }
 
-// Way is the result of a Walk: what may be applied, and the fork behind it.
-// The first segment is the log that the walker stands in.
+// Hole tells that the logs go on behind a gap in their numbers (manual 2.4.2):
+// what was changed in between is in no log.
+type Hole struct {
+	Log  Log    // the first one behind the gap
+	Host string // who says so
+}
+
+// Way is the result of a Walk: what may be applied, and the fork or the hole
+// behind it. The first segment is the log that the walker stands in.
 type Way struct {
 	Segments []Segment
 	Split    *Split
+	Hole     *Hole
 }
 
 // Head returns the part of a version value that identifies it.
@@ -97,6 +105,7 @@ func Walk(at Point, claims, own []Claim) Way {
 			return way
 		case next == nil:
 			way.Segments = append(way.Segments, Segment{log, Open, prev})
+			way.Hole = holeBehind(log, claims)
 			return way
 		case next.forkAt < pos:
 			way.Segments = append(way.Segments, Segment{log, pos, prev})
@@ -125,6 +134,9 @@ func step(log Log, prev string, claims []Claim) (*successor, *Split) {
 		return nil, nil
 	}
 	first := next[0]
+	if c := jumped(log, prev, claims); c != nil {
+		return nil, &Split{log.Number, min(first.forkAt, c.Len), fmt.Sprintf("%v (says %s) follows %v, but %s went on without a log there", first.log, first.who, log, c.Host)}
+	}
 	for _, s := range next[1:] {
 		at := min(first.forkAt, s.forkAt)
 		return nil, &Split{log.Number, at, fmt.Sprintf("%v (says %s) and %v (says %s) both follow %v", first.log, first.who, s.log, s.who, log)}
@@ -161,6 +173,38 @@ func successors(log Log, prev string, claims []Claim) []successor {
 	return list
 }
 
+// holeBehind finds the next log with a gap in front of it: one that is not the
+// first of all, and names no predecessor.
+func holeBehind(log Log, claims []Claim) *Hole {
+	var h *Hole
+	for _, c := range claims {
+		if c.Prev == "" && c.Log.Number > log.Number+1 && (h == nil || c.Log.Number < h.Log.Number) {
+			h = &Hole{c.Log, c.Host}
+		}
+	}
+	return h
+}
+
+// jumped finds the claim on log of a member that went on behind a hole from
+// there: then whatever follows log is another branch.
+func jumped(log Log, prev string, claims []Claim) *Claim {
+	for i, c := range claims {
+		if c.Log != log || c.Prev != Head(prev) {
+			continue
+		}
+		var next *Claim // of the same member
+		for j, x := range claims {
+			if x.Host == c.Host && x.Log.Number > log.Number && (next == nil || x.Log.Number < next.Log.Number) {
+				next = &claims[j]
+			}
+		}
+		if next != nil && next.Log.Number > log.Number+1 && next.Prev == "" && next.Log.Origin == c.Host {
+			return &claims[i]
+		}
+	}
+	return nil
+}
+
 // behind finds a fork at or before the log that the walker stands in: a claim
 // of a member on a log that the walker knows, with another origin or another
 // predecessor.
@@ -175,6 +219,11 @@ func behind(at Point, claims, own []Claim) *Split {
 	for _, c := range claims {
 		m, ok := mine[c.Log.Number]
 		if !ok {
+			// Where the walker has a hole somebody else has a log.
+			p, err := symtree.ParseVersion(c.Prev)
+			if m, ok = mine[c.Log.Number-1]; ok && err == nil && c.Log.Number < at.Log.Number && p.Origin == m.Log.Origin && (worst == nil || m.Log.Number < worst.Number) {
+				worst = &Split{m.Log.Number, min(p.Pos, m.Len), fmt.Sprintf("%s has %v, here the logs have a hole behind %v", c.Host, c.Log, m.Log)}
+			}
 			continue
 		}
 		// The first claim a member has was copied when it joined; what came

@@ -99,6 +99,39 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+// TestWalkHole: nobody follows over a gap in the numbers; who stands in front of
+// it is told, and a log that fills the gap is a fork.
+func TestWalkHole(t *testing.T) {
+	hole := tell("A").has(log1A, 900)
+	hole.prev = ""
+	hole.has(log3A, 40)
+	for _, c := range []struct {
+		name   string
+		at     Point
+		own    []Claim
+		claims []Claim
+		end    int64
+		hole   bool
+		split  int // number, 0: none
+	}{
+		{"in front of it", Point{log1A, 10, ""}, nil, hole.list, Open, true, 0},
+		{"behind it", Point{log3A, 10, ""}, nil, hole.list, Open, false, 0},
+		{"a member that joined behind it", Point{log1A, 10, ""}, nil, append(all(hole), tell("C").has(log3A, 40).list...), Open, true, 0},
+		{"somebody was forced in front of it", Point{log1A, 10, ""}, nil, append(all(hole), tell("B").has(log1A, 900).has(log2B, 5).list...), 900, false, 1},
+		{"the one who made the hole hears of that", Point{log3A, 40, ""}, hole.list, tell("B").has(log1A, 900).has(log2B, 5).list, 40, false, 1},
+		{"a log before that", Point{log1A, 10, ""}, nil, append(all(tell("A").has(log1A, 900).has(log2A, 5)), Claim{Host: "A", Log: Log{4, "A"}}), 900, false, 0},
+	} {
+		way := Walk(c.at, c.claims, c.own)
+		split := 0
+		if way.Split != nil {
+			split = way.Split.Number
+		}
+		if way.Segments[0].End != c.end || split != c.split || c.hole != (way.Hole != nil && way.Hole.Log == log3A) {
+			t.Errorf("%s: %+v, hole %+v, split %+v", c.name, way.Segments, way.Hole, way.Split)
+		}
+	}
+}
+
 // TestWalkChains: each segment carries the value its version link is built on.
 func TestWalkChains(t *testing.T) {
 	way := Walk(Point{log1A, 0, ""}, all(tell("A").has(log1A, 900).has(log2A, 500).has(log3A, 1)), nil)
