@@ -41,7 +41,7 @@ func Decide(f *Facts, s *State) Verdict {
 	case s.Mode == Primary:
 		decidePrimary(f, s, &v)
 	case f.SyncStatus < f.Size:
-		decideSync(f, s, &v)
+		decideSync(f, s, way.Hole != nil, &v)
 	default:
 		decideReplay(f, s, &way, &v)
 	}
@@ -123,6 +123,12 @@ func decidePrimary(f *Facts, s *State, v *Verdict) {
 	case s.SizeWaits > 0:
 		v.Why = fmt.Sprintf("the device is open (%d times); it has its new size of %d bytes when it was closed once", s.OpenCount, s.SizeWaits)
 	}
+	if s.DiskErr != "" && v.Why == "" {
+		v.Why = "the disk could not be flushed, and is written once more from the log: " + s.DiskErr
+	}
+	if decideBypass(f, s, v) {
+		return
+	}
 	next := history.Log{Number: s.Log.Number + 1, Origin: f.Me}
 	switch l, ok := s.Local(next); {
 	case ok && l.End == 0:
@@ -132,8 +138,16 @@ func decidePrimary(f *Facts, s *State, v *Verdict) {
 	}
 }
 
-// decideSync runs the initial sync, from the designated primary alone.
-func decideSync(f *Facts, s *State, v *Verdict) {
+// canSync tells whether a sync may be started anew.
+func (f *Facts) canSync() bool {
+	src, ok := f.peer(f.Primary)
+	return f.Todo.Sync && f.Primary != f.Me && ok && src.Connected
+}
+
+// decideSync runs the initial sync, from the designated primary alone. A hole in
+// the logs between its begin and now means that it may have read what was
+// changed later without a log: it starts over.
+func decideSync(f *Facts, s *State, hole bool, v *Verdict) {
 	src, ok := f.peer(f.Primary)
 	switch {
 	case f.Primary == f.Me:
@@ -144,7 +158,7 @@ func decideSync(f *Facts, s *State, v *Verdict) {
 		v.Why = "the sync is paused"
 	case !ok || !src.Connected:
 		v.Why = "the sync waits for a connection to " + f.Primary
-	case f.SyncFrom != f.Primary || f.SyncStatus == 0 && !f.anchored():
+	case f.SyncFrom != f.Primary || f.SyncStatus == 0 && !f.anchored() || f.SyncStatus > 0 && hole:
 		if s.Mode == Idle {
 			v.Step = Step{Kind: SyncFrom}
 		}
@@ -241,10 +255,15 @@ func decideNext(f *Facts, s *State, way *history.Way, v *Verdict) {
 		v.Plan.Mode = Idle
 		return
 	default:
-		if s.FetchGone && s.FetchLog == cur && !has(s, cur) {
-			v.Why = fmt.Sprintf("%v can not be fetched: %s; if no member has it any more: marsadm invalidate %s", cur, s.FetchErr, f.Resource)
+		if way.Hole != nil && !f.passedSync() && f.canSync() {
+			// The end of the sync is behind the hole: it will never be reached.
+			if v.Step.Kind = NoStep; s.Mode == Idle {
+				v.Step.Kind = SyncFrom
+			}
+			return
 		}
 		// Caught up. A running replay stays for what comes.
+		v.Why = lagging(f, s, way.Hole, v.Plan.Fetch)
 		if s.Mode == Replaying && s.Log == cur {
 			v.Plan.Mode, v.Plan.End = Replaying, pos
 		}
@@ -268,10 +287,19 @@ func becomePrimary(f *Facts, s *State, way *history.Way, v *Verdict, step Step) 
 		v.Why = "replay has not passed the end of the sync yet: this disk is inconsistent and can not become primary"
 		return
 	}
-	if l, ok := s.Local(step.From); step.From.Origin == f.Me && l.End == 0 && step.Pos == 0 {
+	jammed := f.Level >= levelJammed
+	if l, ok := s.Local(step.From); step.From.Origin == f.Me && l.End == 0 && step.Pos == 0 && (!jammed || f.behindHole()) {
 		if v.Why = fmt.Sprintf("%v is not there", step.From); ok {
 			v.Why = ""
 			v.Plan.Mode, v.Plan.Device, v.Plan.Log = Primary, true, step.From
+			v.Plan.Bypass = jammed
+		}
+		return
+	}
+	if jammed {
+		// It begins in emergency mode, where nobody can follow.
+		if step.Kind, step.To = MakeHole, holeBehind(s, step.From, f.Me); s.Mode == Idle {
+			v.Step = step
 		}
 		return
 	}
@@ -313,7 +341,7 @@ func (f *Facts) Consistent() bool { return f.SyncStatus >= f.Size && f.passedSyn
 // decideFetch picks the first log on the way that is not complete here, and a
 // peer that may have more of it.
 func decideFetch(f *Facts, s *State, way *history.Way) *FetchPlan {
-	if !f.Todo.Connect || f.Stopping || s.Mode == Primary {
+	if !f.Todo.Connect || f.Stopping || s.Mode == Primary || f.fetchStopped() {
 		return nil
 	}
 	for _, seg := range way.Segments {
@@ -331,16 +359,36 @@ func decideFetch(f *Facts, s *State, way *history.Way) *FetchPlan {
 
 // fetchPeer prefers the log's origin, then the designated primary, then any
 // member that has got further; only who is connected counts.
+// Who was asked and has deleted it is the last choice: it may be there again.
 func fetchPeer(f *Facts, s *State, l history.Log, have int64) (Peer, bool) {
+	var last *Peer
+	try := func(host string) (Peer, bool) {
+		p, ok := f.peer(host)
+		if !ok || !p.Connected || !p.Member {
+			return p, false
+		}
+		if slices.Contains(s.Gone, Gone{l, host}) {
+			if last == nil {
+				last = &p
+			}
+			return p, false
+		}
+		return p, true
+	}
 	for _, host := range []string{l.Origin, f.Primary} {
-		if p, ok := f.peer(host); ok && p.Connected && p.Member {
+		if p, ok := try(host); ok {
 			return p, true
 		}
 	}
 	for _, c := range f.Claims {
-		if p, ok := f.peer(c.Host); ok && p.Connected && p.Member && c.Log == l && c.Len > have {
-			return p, true
+		if c.Log == l && c.Len > have {
+			if p, ok := try(c.Host); ok {
+				return p, true
+			}
 		}
+	}
+	if last != nil {
+		return *last, true
 	}
 	return Peer{}, false
 }

@@ -22,6 +22,7 @@ type Facts struct {
 	DeviceName string
 	RotateAt   int64 // bytes; a log this long is rotated, 0: never
 	Todo       Todo
+	Level      int // of emergency, 0 to 4, as it counts for this resource
 
 	SyncStatus int64                 // bytes; consistent only from Size on
 	SyncPos    symtree.ReplayLink    // replay must have passed it; zero Number: none
@@ -75,12 +76,15 @@ type State struct {
 	Attached  bool
 	DiskSize  int64
 	AttachErr string
+	DiskErr   string // a flush of the disk failed, and it is not repaired yet
 
 	Mode Mode
 	// Log is the log being replayed or appended to.
 	Log       history.Log
 	LogEnd    int64  // its durable end (Primary)
 	LogFailed bool   // appending failed: a new log is needed
+	NoSpace   bool   // ... because there was no space
+	Bypass    bool   // writes go to the disk without a log, or are about to
 	ReplayErr string // why replay stopped for good, until a new plan
 	ErrAt     int64  // position of that
 
@@ -106,6 +110,8 @@ type State struct {
 	FetchGone bool
 	// FetchLevel: the peer has no more of FetchLog than what is here.
 	FetchLevel bool
+	// Gone are logs that peers were asked for and do not have any more.
+	Gone []Gone
 
 	SyncAt                          int64 // durable progress, bytes
 	SyncDone                        bool
@@ -115,6 +121,12 @@ type State struct {
 	SyncEqual, SyncCopied           int64 // blocks of the sync under way
 
 	Details Details // for people
+}
+
+// Gone is a log that a peer does not have.
+type Gone struct {
+	Log  history.Log
+	Host string
 }
 
 // LocalLog is a logfile on this host.
@@ -167,6 +179,10 @@ type Plan struct {
 	Leave bool
 	// Release: the device shall go as soon as nobody has it open.
 	Release bool
+	// Bypass, in mode Primary: write to the disk without a log.
+	Bypass bool
+	// Lean: keep no space prepared ahead of logs, for there is too little.
+	Lean bool
 	// Syncing: from this peer, beginning at Start, until Size.
 	SyncPeer Peer
 
@@ -183,7 +199,7 @@ func (p *Plan) equal(o *Plan) bool {
 	}
 	return a.Member == b.Member && a.From == b.From && a.Attach == b.Attach && a.DiskPath == b.DiskPath && a.Size == b.Size &&
 		a.Mode == b.Mode && a.Log == b.Log && a.Start == b.Start && a.End == b.End && a.Device == b.Device &&
-		a.DeviceName == b.DeviceName && a.Leave == b.Leave && a.Release == b.Release && a.SyncPeer == b.SyncPeer && a.Serve == b.Serve
+		a.DeviceName == b.DeviceName && a.Leave == b.Leave && a.Release == b.Release && a.Bypass == b.Bypass && a.Lean == b.Lean && a.SyncPeer == b.SyncPeer && a.Serve == b.Serve
 }
 
 // FetchPlan says which logfile to copy from whom.
@@ -216,6 +232,7 @@ const (
 	NewLog             // like SwitchLog, and To is created, empty, by us
 	SyncFrom           // (re)start the sync from 0, from the designated primary, where that stands
 	CreateLog          // create To, empty, for a rotation
+	MakeHole           // From is fully applied: stand at the beginning of To, which follows nothing
 )
 
 // Verdict is a decision together with its reasons, for people.
@@ -228,8 +245,8 @@ type Verdict struct {
 
 // equal compares everything but the logs.
 func (s *State) equal(o *State) bool {
-	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr &&
-		s.Mode == o.Mode && s.Log == o.Log && s.LogFailed == o.LogFailed && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
+	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr && s.DiskErr == o.DiskErr &&
+		s.Mode == o.Mode && s.Log == o.Log && s.LogFailed == o.LogFailed && s.NoSpace == o.NoSpace && s.Bypass == o.Bypass && slices.Equal(s.Gone, o.Gone) && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
 		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.DeviceErr == o.DeviceErr && s.Held == o.Held &&
 		s.Leaving == o.Leaving && s.SizeWaits == o.SizeWaits && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog && s.FetchLevel == o.FetchLevel &&
 		s.FetchErr == o.FetchErr && s.FetchGone == o.FetchGone && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.TailLog == o.TailLog && s.TailPos == o.TailPos && s.TailEnd == o.TailEnd && s.SyncErr == o.SyncErr

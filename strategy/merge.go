@@ -1,6 +1,10 @@
 package strategy
 
 import (
+	"slices"
+	"strings"
+	"time"
+
 	"mars/infra/lamport"
 	"mars/infra/symtree"
 	"mars/infra/wire"
@@ -30,8 +34,37 @@ func (n *Node) merge(from string, links []wire.Link) {
 	for _, c := range take {
 		n.cfg.Clock.Observe(lamport.Stamp(c.Stamp), n.reading())
 	}
-	n.commitFrom(from, take, nil)
+	n.take(from, take)
 	n.commit(symtree.Repair(n.tree, n.markers, n.me, n.stamp(), refused), nil)
+}
+
+// take commits what a peer sent. It is sent once only, so what can not be
+// written now is kept, the newest value of each link, until it can.
+func (n *Node) take(from string, changes []symtree.Change) {
+	n.commitFrom(from, changes, func(err error) {
+		if err == nil {
+			return
+		}
+		for _, c := range changes {
+			if old, ok := n.untaken[c.Path]; !ok || old.Stamp < c.Stamp {
+				n.untaken[c.Path] = c
+			}
+		}
+		if !n.takeAgain.Armed() && !n.stopping {
+			n.takeAgain.Reset(time.Second)
+		}
+	})
+}
+
+// takeUntaken tries again what could not be written.
+func (n *Node) takeUntaken() {
+	var list []symtree.Change
+	for _, c := range n.untaken { // order does not matter: sorted below
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b symtree.Change) int { return strings.Compare(a.Path, b.Path) })
+	clear(n.untaken)
+	n.take("", list)
 }
 
 // deletions carries out the deletion protocol of todo-global. The parts of a

@@ -59,6 +59,10 @@ type Node struct {
 	gossip gossip
 	meter  status.Meter
 	limits limits
+	space  spaceWatch
+
+	untaken   map[string]symtree.Change // of peers, by path: could not be written
+	takeAgain env.Timer
 
 	resources []*resource // sorted by name
 	deleting  bool        // a plan of deletions is being committed
@@ -75,6 +79,9 @@ func New(cfg Config) *Node {
 	n.beat = n.env.NewTimer(n.heartbeat)
 	n.slow = n.env.NewTimer(n.periodic)
 	n.gossip.init(n)
+	n.space.init(n)
+	n.untaken = map[string]symtree.Change{}
+	n.takeAgain = n.env.NewTimer(n.takeUntaken)
 	return n
 }
 
@@ -133,7 +140,7 @@ func (n *Node) begin() {
 	n.watch = n.env.Watch(n.dirChanged)
 	n.watchAll()
 	n.started = true
-	values := map[string]string{symtree.TreePath(n.me): TreeVersion, symtree.EmergencyPath(n.me): "0"}
+	values := map[string]string{symtree.TreePath(n.me): TreeVersion}
 	if note := symtree.GlobalActualPath(n.me, symtree.ActualDevices); n.cfg.Devices != "" {
 		values[note] = n.cfg.Devices
 	} else if n.tree.Exists(note) {
@@ -146,6 +153,7 @@ func (n *Node) begin() {
 	}
 	n.heartbeat()
 	n.periodic()
+	n.space.look()
 	n.log.Info("started", "host", n.me, "cluster", n.tree.UUID(), "resources", len(n.tree.Resources()))
 	n.clearPast()
 }
@@ -324,6 +332,8 @@ func (n *Node) checkStopped() {
 	n.watch.Close()
 	n.beat.Stop()
 	n.slow.Stop()
+	n.space.timer.Stop()
+	n.takeAgain.Stop()
 	done()
 }
 

@@ -8,37 +8,67 @@ import (
 // publish writes the links that tell a position: the replay link and the
 // version links. What they say is durable on the disk and in the log already.
 // One position comes after the other: a version link is built on its
-// predecessor as it is in the tree, so that must be there. None is left out,
-// since the last position of a log is what the next log is on top of.
+// predecessor as it is in the tree, so that must be there. Only a newer position
+// in the same log makes one superfluous, since the last one of a log is what the
+// next log is on top of.
 func (r *resource) publish(p position) {
+	if n := len(r.positions); n > 0 && (n > 1 || !r.saying) && r.positions[n-1].superseded(&p) {
+		r.positions[n-1] = p
+		return
+	}
 	r.positions = append(r.positions, p)
 	if len(r.positions) == 1 {
 		r.publishNext()
 	}
 }
 
+// superseded tells whether a newer position says all that this one does.
+func (p *position) superseded(by *position) bool {
+	return !p.bypass && !by.bypass && p.Number == by.Number && p.Origin == by.Origin && p.replay == by.replay
+}
+
 // publishNext commits the first of the waiting positions.
 func (r *resource) publishNext() {
 	p := r.positions[0]
-	list := r.positionChanges(history.Log{Number: p.Number, Origin: p.Origin}, p)
-	if len(list) == 0 {
-		r.published(p, nil)
+	log := history.Log{Number: p.Number, Origin: p.Origin}
+	if p.bypass && p.Final {
+		r.publishHole(log, p)
 		return
 	}
+	list := r.positionChanges(log, p)
+	if len(list) == 0 {
+		r.published(p)
+		return
+	}
+	r.saying = true
 	r.n.commit(list, func(err error) {
-		r.published(p, err)
+		r.saying = false
+		if err != nil {
+			r.failed() // the position stays the first, for another attempt
+		} else {
+			r.published(p)
+		}
 		r.n.kick()
 	})
 }
 
 // published goes on after the first of the waiting positions.
-func (r *resource) published(p position, err error) {
-	if err == nil {
-		r.acknowledge(p)
-	}
+func (r *resource) published(p position) {
+	r.acknowledge(p)
 	if r.positions = r.positions[1:]; len(r.positions) > 0 {
 		r.publishNext()
 	}
+}
+
+// publishHole publishes the last position in front of an emergency mode: before
+// the worker may change the disk without a log, nobody must be able to follow.
+func (r *resource) publishHole(log history.Log, p position) {
+	if r.stepping {
+		r.failed() // a step that was decided on before
+		return
+	}
+	step := Step{Kind: MakeHole, From: log, Pos: p.LogPos, Prev: versionOf(r.n.tree, r.name, r.n.me, log.Number-1), To: holeBehind(&r.state, log, r.n.me)}
+	r.makeHole(step, func() { r.published(p) })
 }
 
 func (r *resource) acknowledge(p position) {
@@ -87,27 +117,33 @@ func (r *resource) publishActual(f *Facts, v *Verdict) {
 		return
 	}
 	s := &r.state
-	split, why := symtree.None, v.Why
-	if why == "" {
-		why = symtree.None
+	none := func(text string) string {
+		if text == "" {
+			return symtree.None
+		}
+		return text
 	}
+	split := symtree.None
 	if v.Split != nil {
 		split = "log " + symtree.FormatInt(int64(v.Split.Number)) + " at " + symtree.FormatInt(v.Split.Pos) + ": " + v.Split.Why
 	}
 	act := func(key string) string { return symtree.ActualPath(r.name, r.n.me, key) }
 	values := map[string]string{
-		act(symtree.ActualIsAttached):  symtree.FormatBool(s.Attached),
-		act(symtree.ActualIsPrimary):   symtree.FormatBool(s.Mode == Primary || s.Held > 0),
-		act(symtree.ActualIsReplaying): symtree.FormatBool(s.Mode == Replaying),
-		act(symtree.ActualIsSyncing):   symtree.FormatBool(s.Mode == Syncing),
-		act(symtree.ActualIsCopying):   symtree.FormatBool(s.Fetching),
-		act(symtree.ActualOpenCount):   symtree.FormatInt(int64(max(s.OpenCount, s.Held))),
-		act(symtree.ActualSyncRate):    symtree.FormatInt(s.SyncRate >> 10),
-		act(symtree.ActualFileRate):    symtree.FormatInt(s.FetchRate >> 10),
-		act(symtree.ActualReplayRate):  symtree.FormatInt(s.ReplayRate >> 10),
-		act("device-" + f.DeviceName):  symtree.FormatBool(s.DeviceOn && s.Mode == Primary),
-		act("split-brain"):             split,
-		act("why"):                     why,
+		act(symtree.ActualIsAttached):   symtree.FormatBool(s.Attached),
+		act(symtree.ActualIsPrimary):    symtree.FormatBool(s.Mode == Primary || s.Held > 0),
+		act(symtree.ActualIsReplaying):  symtree.FormatBool(s.Mode == Replaying),
+		act(symtree.ActualIsSyncing):    symtree.FormatBool(s.Mode == Syncing),
+		act(symtree.ActualIsCopying):    symtree.FormatBool(s.Fetching),
+		act(symtree.ActualOpenCount):    symtree.FormatInt(int64(max(s.OpenCount, s.Held))),
+		act(symtree.ActualSyncRate):     symtree.FormatInt(s.SyncRate >> 10),
+		act(symtree.ActualFileRate):     symtree.FormatInt(s.FetchRate >> 10),
+		act(symtree.ActualReplayRate):   symtree.FormatInt(s.ReplayRate >> 10),
+		act("device-" + f.DeviceName):   symtree.FormatBool(s.DeviceOn && s.Mode == Primary),
+		act("split-brain"):              split,
+		act("why"):                      none(v.Why),
+		act("disk-error"):               none(s.DiskErr),
+		act(symtree.ActualHasEmergency): symtree.FormatBool(v.Plan.Bypass || s.Bypass),
+		act(symtree.ActualIsEmergency):  symtree.FormatBool(s.Bypass && f.behindHole()),
 	}
 	if !s.DeviceOn && s.Held == 0 && r.n.env.Devices().Left(f.DeviceName) {
 		// It waits with its users for this daemon: what the last one said of

@@ -24,12 +24,20 @@ type resource struct {
 	forced bool
 
 	stepping  bool       // a step is being committed
-	positions []position // to be published; the first one is being committed
+	positions []position // to be published, in order
+	saying    bool       // the first of them is being committed
 	busyAct   bool       // actual-* links are being committed
 	news      bool       // the worker's state has changed since that was published
 	clearing  bool       // what a predecessor left of the device is being removed
 	why       string
 	seen      map[history.Log]bool // logfiles in the tree at the last round
+
+	lost      bool      // the log could not be written, when that was looked at last
+	hold      env.Timer // until holdUntil it counts as lost: see level
+	holdFor   time.Duration
+	holdUntil time.Duration
+	again     env.Timer // after a failed commit
+	waitUntil time.Duration
 }
 
 // find returns the resource of that name, or nil.
@@ -46,12 +54,15 @@ func (n *Node) resource(name string) *resource {
 		return r
 	}
 	r := &resource{n: n, name: name, wenv: n.executor(name)}
+	r.hold = n.env.NewTimer(n.kick)
+	r.again = n.env.NewTimer(r.tryAgain)
 	post := n.env.Post
 	r.w = newWorker(workerConfig{
 		env: r.wenv, me: n.me, res: name, cluster: n.tree.UUID(), clock: n.cfg.Clock, tunables: n.cfg.Tunables,
 		limits:  &n.limits,
 		report:  func(s State) { post(func() { r.reported(s) }) },
 		publish: func(p position) { post(func() { r.publish(p) }) },
+		noSpace: func() { post(n.space.look) },
 	})
 	n.resources = append(n.resources, r)
 	slices.SortFunc(n.resources, func(a, b *resource) int { return strings.Compare(a.name, b.name) })
@@ -82,19 +93,17 @@ func (n *Node) reconcile() {
 // reconcile decides for one resource, unless something that the decision rests
 // on is still on its way to the disk.
 func (r *resource) reconcile() {
-	if r.stepping || len(r.positions) > 0 {
+	if r.stepping || r.saying || !r.n.space.known {
 		return
 	}
 	n := r.n
-	f := gather(n.tree, n.me, r.name, n.gossip.connected)
-	f.Stopping = n.stopping
-	f.RotateAt = n.cfg.Tunables.LogrotAutoBytes()
 	if r.forced {
 		r.state.OpenCount = 0
 	}
+	f := r.facts()
 	r.syncLogs()
 	v := Decide(&f, &r.state)
-	v.Plan.Members = n.tree.Members(r.name)
+	v.Plan.Members, v.Plan.Lean = n.tree.Members(r.name), n.space.lean
 	if !r.plan || !v.Plan.equal(&r.sent) || r.forced {
 		r.sent, r.plan = v.Plan, true
 		p, force := v.Plan, r.forced
@@ -108,6 +117,16 @@ func (r *resource) reconcile() {
 	r.publishActual(&f, &v)
 	r.finishSync(&f)
 	r.step(&f, v.Step)
+}
+
+// facts gathers all that is known about the resource.
+func (r *resource) facts() Facts {
+	n := r.n
+	f := gather(n.tree, n.me, r.name, n.gossip.connected)
+	f.Stopping = n.stopping
+	f.RotateAt = n.cfg.Tunables.LogrotAutoBytes()
+	f.Level = r.level()
+	return f
 }
 
 // syncLogs tells the worker of logs that marsadm created or that were deleted.
@@ -155,11 +174,16 @@ func (r *resource) clearLeft(f *Facts, v *Verdict) {
 
 // uses tells whether a logfile is in use here, or will be.
 func (r *resource) uses(number int, origin string) bool {
-	l := history.Log{Number: number, Origin: origin}
-	return r.state.Mode != Idle && r.state.Log == l || r.state.Fetching && r.state.FetchLog == l
+	return r.state.uses(history.Log{Number: number, Origin: origin})
 }
 
 func (r *resource) reported(s State) {
+	if s.NoSpace && !r.state.NoSpace || s.consumes() && !r.state.consumes() {
+		r.n.space.look()
+	}
+	if s.Mode == Idle {
+		r.forget() // who starts again starts from what is published
+	}
 	r.state, r.news = s, true
 	r.n.kick()
 }
@@ -173,16 +197,22 @@ func (r *resource) force() {
 
 // atRest tells whether the worker holds nothing any more.
 func (r *resource) atRest() bool {
-	return !r.stepping && len(r.positions) == 0 && !r.news && r.state.Mode == Idle && !r.state.Attached && !r.state.DeviceOn && !r.state.Fetching
+	return !r.stepping && !r.saying && !r.news && r.state.Mode == Idle && !r.state.Attached && !r.state.DeviceOn && !r.state.Fetching
 }
 
 // step commits a step of the resource's place in the history.
 func (r *resource) step(f *Facts, s Step) {
 	n := r.n
+	if n.env.Mono() < r.waitUntil || s.Kind == SyncFrom && r.busyAct {
+		return // what is on its way may tell the progress of the sync that ends here
+	}
 	var list []symtree.Change
 	t := n.stamp()
 	switch s.Kind {
 	case NoStep:
+		return
+	case MakeHole:
+		r.makeHole(s, nil)
 		return
 	case CreateLog:
 		list = append(list, symtree.Create(symtree.LogPath(r.name, s.To.Number, s.To.Origin)))
@@ -209,7 +239,11 @@ func (r *resource) step(f *Facts, s Step) {
 	r.stepping = true
 	n.commit(list, func(err error) {
 		r.stepping = false
-		if err == nil && (s.Kind == NewLog || s.Kind == CreateLog) {
+		if err != nil {
+			r.failed()
+			return
+		}
+		if s.Kind == NewLog || s.Kind == CreateLog {
 			to := s.To
 			r.wenv.Post(func() { r.w.addLog(to) })
 		}
@@ -238,6 +272,65 @@ func (r *resource) anchor(f *Facts, t int64) []symtree.Change {
 	}
 	at.Len = 0
 	return append(list, symtree.Set(symtree.ReplayPath(res, n.me), at.String(), t))
+}
+
+// makeHole commits the step of a primary that gives up logging (manual 2.4.2):
+// its place is then in front of an empty log that follows nothing. The log is
+// there before anything names it. done, if not nil, is called on success.
+func (r *resource) makeHole(s Step, done func()) {
+	n := r.n
+	n.log.Error("emergency mode: logging ends, the logs get a hole; members behind it must be invalidated later",
+		"resource", r.name, "last", s.From, "pos", s.Pos, "next", s.To)
+	end := func(err error) {
+		r.stepping = false
+		switch {
+		case err != nil:
+			r.failed()
+		case done != nil:
+			done()
+		}
+		n.kick()
+	}
+	var create []symtree.Change
+	if !n.tree.Exists(symtree.LogPath(r.name, s.To.Number, s.To.Origin)) {
+		create = append(create, symtree.Create(symtree.LogPath(r.name, s.To.Number, s.To.Origin)))
+	}
+	r.stepping = true
+	n.commit(create, func(err error) {
+		if err != nil {
+			end(err)
+			return
+		}
+		to, t := s.To, n.stamp()
+		r.wenv.Post(func() { r.w.addLog(to) })
+		n.commit([]symtree.Change{
+			symtree.Set(symtree.VersionPath(r.name, s.From.Number, n.me), history.Value(s.From, s.Pos, s.Prev), t),
+			symtree.Set(symtree.VersionPath(r.name, to.Number, n.me), history.Value(to, 0, ""), t),
+			symtree.Set(symtree.ReplayPath(r.name, n.me), symtree.ReplayLink{Number: to.Number, Origin: to.Origin}.String(), t),
+		}, end)
+	})
+}
+
+// failed delays what depends on a commit that failed.
+func (r *resource) failed() {
+	r.waitUntil = r.n.env.Mono() + time.Second
+	r.again.Reset(time.Second)
+	r.n.space.look()
+}
+
+// tryAgain publishes what could not be published, and decides anew.
+func (r *resource) tryAgain() {
+	if len(r.positions) > 0 && !r.saying && !r.stepping {
+		r.publishNext()
+	}
+	r.n.kick()
+}
+
+// forget drops positions that could not be published.
+func (r *resource) forget() {
+	if !r.saying && !r.stepping {
+		r.positions = nil
+	}
 }
 
 // finishSync writes that the sync is finished: first the position that replay

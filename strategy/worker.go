@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ type workerConfig struct {
 	limits   *limits
 	report   func(State)
 	publish  func(position)
+	noSpace  func() // there is no space for logs: look at once
 }
 
 // position is what a worker wants to be published: a replay position, and the
@@ -37,6 +39,7 @@ type workerConfig struct {
 type position struct {
 	translogger.Info
 	replay bool
+	bypass bool // no log follows: the bypass waits for the final one
 	// Cur is the log that is appended to, when it is not Info's; CurEnd its
 	// durable end.
 	Cur    history.Log
@@ -66,6 +69,7 @@ type worker struct {
 	diskErr   error
 	diskUntil time.Duration // no new attempt before
 	diskLost  error         // a flush failed: the disk is to be opened anew
+	diskIll   error         // a flush failed: the logger writes everything once more
 
 	mode                             Mode
 	log                              history.Log // of the mode: replayed or appended to
@@ -77,7 +81,10 @@ type worker struct {
 	devUntil                         time.Duration // no new attempt before
 	held                             int           // open count of a device that was left
 	probing                          bool
-	failed                           bool // the log can not be appended to
+	nextLog                          history.Log // at nextIn
+	failed, full                     bool        // the log can not be appended to, for want of space
+	bypassing                        bool        // logger.SetBypass was called, and no next log was taken since
+	lean                             bool        // the logger keeps no space prepared
 	replayd                          translogger.ReplayResult
 	tailLog                          history.Log // see State.TailLog
 	tailPos, tailEnd                 int64
@@ -132,7 +139,7 @@ func (w *worker) stepMode() {
 	case w.mode == Idle && w.want.Mode != Idle:
 		if w.disk != nil && w.disk.On() && w.scanned && w.want.Attach {
 			w.mode = w.want.Mode
-			w.log, w.failed = w.want.Log, false
+			w.log, w.failed, w.full, w.bypassing = w.want.Log, false, false, false
 			w.replayd = translogger.ReplayResult{}
 		}
 	case w.mode != w.want.Mode || w.mode == Replaying && w.want.Log != w.log:
@@ -155,7 +162,8 @@ func (w *worker) stepEnd() {
 	if !w.sync.end() || !w.endDevice() || !w.endLogger() {
 		return
 	}
-	w.mode, w.log = Idle, history.Log{}
+	w.diskIll = nil
+	w.mode, w.log, w.bypassing, w.failed, w.full = Idle, history.Log{}, false, false, false
 	w.kick()
 }
 
@@ -297,7 +305,7 @@ func (w *worker) stepDisk() {
 // tell reports the state if it changed.
 func (w *worker) tell() {
 	s := State{
-		Scanned: w.scanned, Logs: slices.Clone(w.logs), Mode: w.mode, Log: w.log, LogFailed: w.failed,
+		Scanned: w.scanned, Logs: slices.Clone(w.logs), Mode: w.mode, Log: w.log, LogFailed: w.failed, NoSpace: w.full, Bypass: w.bypassing,
 		Attached: w.disk != nil && w.disk.On(),
 	}
 	if s.Attached {
@@ -305,6 +313,9 @@ func (w *worker) tell() {
 	}
 	if w.diskErr != nil {
 		s.AttachErr = w.diskErr.Error()
+	}
+	if err := cmp.Or(w.diskIll, w.diskLost); err != nil {
+		s.DiskErr = err.Error()
 	}
 	w.fillDevice(&s)
 	if w.mode == Primary && w.logger != nil {

@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"mars/bricks/aio"
@@ -27,6 +28,7 @@ type fetcher struct {
 	done   bool // it came to its end
 	err    error
 	wait   time.Duration // no new attempt at the same log before
+	gone   []Gone        // what peers were asked for and do not have
 }
 
 func (f *fetcher) step() {
@@ -140,6 +142,10 @@ func (f *fetcher) make() (err error) {
 
 func (f *fetcher) note(err error) {
 	f.err = err
+	g := Gone{f.plan.Log, f.plan.Peer.Host}
+	if errors.Is(err, &wire.Error{Code: wire.CodeNoSuchLog}) && !slices.Contains(f.gone, g) {
+		f.gone = append(slices.DeleteFunc(f.gone, func(x Gone) bool { return x.Log != g.Log }), g)
+	}
 	f.w.kick()
 }
 
@@ -191,7 +197,7 @@ func (f *fetcher) end() {
 
 // fill reports.
 func (f *fetcher) fill(s *State) {
-	s.Fetching, s.FetchLog = f.active, history.Log{}
+	s.Fetching, s.FetchLog, s.Gone = f.active, history.Log{}, slices.Clone(f.gone)
 	if f.active {
 		s.FetchLog = f.plan.Log
 		if f.follow != nil {

@@ -80,6 +80,15 @@ func (sc *scanner) logs() ([]LocalLog, error) {
 			continue
 		}
 		l := LocalLog{Log: history.Log{Number: number, Origin: origin}, End: e.Size}
+		if number < sc.from && origin == sc.me {
+			// It was written to the end; what is behind it, if it could not be
+			// cut, never was durable.
+			for _, p := range sc.published {
+				if p.Log == l.Log {
+					l.End = min(l.End, p.End)
+				}
+			}
+		}
 		if number >= sc.from {
 			if err := sc.verify(dir+"/"+e.Name, &l, e.Size); err != nil {
 				return nil, err
@@ -140,6 +149,9 @@ func (w *worker) addLog(l history.Log) {
 // dropLog forgets a log whose file was deleted.
 func (w *worker) dropLog(l history.Log) {
 	w.logs = slices.DeleteFunc(w.logs, func(x LocalLog) bool { return x.Log == l })
+	if w.srv != nil {
+		w.srv.Forget(l.Number, l.Origin)
+	}
 	w.kick()
 }
 

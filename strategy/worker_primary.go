@@ -17,6 +17,9 @@ func (w *worker) tuning() translogger.Tuning {
 	t.Semantics = w.tunables.CompletionSemantics()
 	t.WritebackLimit = w.tunables.WritebackLimitBytes()
 	t.MemLimit = w.share
+	if w.want.Lean {
+		t.PrepareMax = 0
+	}
 	return t
 }
 
@@ -33,11 +36,14 @@ func (w *worker) newLogger() bool {
 			},
 			OnLogError: func(e translogger.LogError) {
 				w.env.Log().Error("the transaction log can not be written", "resource", w.res, "log", e.ID.Name(), "end", e.End, "err", e.Err)
-				w.failed = true
+				w.failed, w.full = true, noSpace(e.Err)
 				w.kick()
 			},
-			OnDiskError: w.diskFails,
-			OnReplayEnd: w.replayEnded,
+			OnNoSpace:       w.noSpace,
+			OnDiskError:     w.diskFails,
+			OnDiskRewritten: func() { w.disk.Renew() },
+			OnDiskHealed:    w.diskHealed,
+			OnReplayEnd:     w.replayEnded,
 		},
 	})
 	if err == nil {
@@ -54,13 +60,24 @@ func (w *worker) newLogger() bool {
 
 // diskFails is told of errors of the disk. After a failed flush nobody knows
 // what the disk holds: a secondary opens it anew and applies again what was not
-// published. A primary goes on with its log; see the manual's section 2.4.
+// published. The logger of a primary writes it once more, from its log.
 func (w *worker) diskFails(err error, final bool) {
 	w.env.Log().Error("the disk fails", "resource", w.res, "err", err, "final", final)
-	if final && w.mode != Primary {
+	switch {
+	case final && w.mode != Primary:
 		w.diskLost = err
-		w.kick()
+	case final:
+		w.diskIll = err
+	default:
+		return
 	}
+	w.kick()
+}
+
+// diskHealed is told when the disk of a primary holds again what its log says.
+func (w *worker) diskHealed() {
+	w.diskIll = nil
+	w.kick()
 }
 
 // identity makes the identity of a new log.
@@ -74,45 +91,83 @@ func (w *worker) identity(l history.Log) translog.Identity {
 // stepPrimary brings a primary up and keeps it running: the log, the logger,
 // then the device; and it rotates.
 func (w *worker) stepPrimary() {
-	if w.logger == nil {
-		if !w.openLog(translogger.InputLog1, w.log) || !w.newLogger() {
-			return
-		}
-		err := brick.Connect(w.logger.Input(translogger.InputLog1), w.logs2[translogger.InputLog1].Output(0))
-		if err == nil {
-			err = w.logger.StartLog(translogger.InputLog1, w.identity(w.log))
-		}
-		if err != nil {
-			w.env.Log().Error("start the log", "resource", w.res, "log", w.log, "err", err)
-			return
-		}
-		w.curIn, w.nextIn, w.released, w.opening = translogger.InputLog1, 0, 0, 0
+	if w.logger == nil && !w.startLogger() {
+		return
 	}
 	if !w.logger.On() {
 		if err := w.logger.Press(true); err != nil || !w.logger.On() {
 			return
 		}
 	}
+	if w.lean != w.want.Lean {
+		w.lean = w.want.Lean
+		w.logger.SetTuning(w.tuning())
+	}
+	w.stepBypass()
 	w.stepRotate()
 	w.stepDevice()
+}
+
+// startLogger makes the logger, with an empty log or, in an emergency, without.
+func (w *worker) startLogger() bool {
+	bypass := w.want.Bypass
+	if !bypass && !w.openLog(translogger.InputLog1, w.log) || !w.newLogger() {
+		return false
+	}
+	var err error
+	w.curIn, w.nextIn, w.released, w.opening = 0, 0, 0, 0
+	if bypass {
+		err = w.logger.StartBypass()
+	} else {
+		w.curIn = translogger.InputLog1
+		err = brick.Connect(w.logger.Input(w.curIn), w.logs2[w.curIn].Output(0))
+		if err == nil {
+			err = w.logger.StartLog(w.curIn, w.identity(w.log))
+		}
+	}
+	w.bypassing, w.lean = bypass, w.want.Lean
+	if err != nil {
+		w.env.Log().Error("start the log", "resource", w.res, "log", w.log, "err", err)
+		return false
+	}
+	return true
+}
+
+// stepBypass begins the emergency mode when it is wanted. From here on no peer
+// reads the disk: what it read could change without being in any log.
+func (w *worker) stepBypass() {
+	if !w.want.Bypass || w.bypassing || w.nextIn != 0 {
+		return
+	}
+	w.unfeed()
+	if err := w.logger.SetBypass(); err != nil {
+		w.env.Log().Error("begin the emergency mode", "resource", w.res, "err", err)
+		w.retry.Reset(time.Second)
+		return
+	}
+	w.bypassing = true
 }
 
 // stepRotate switches to the next log when one is wanted: it is opened at the
 // free input, given to the logger, and the old one is closed when the logger
 // has written it back.
 func (w *worker) stepRotate() {
-	if id, ok := w.logger.Log(); ok && id.Number != w.log.Number {
+	if id, ok := w.logger.Log(); ok && w.nextIn != 0 && id.Number == w.nextLog.Number {
 		old := w.log
-		w.log = history.Log{Number: id.Number, Origin: id.Origin}
-		w.curIn, w.nextIn, w.failed = w.nextIn, 0, false
+		w.log = w.nextLog
+		w.curIn, w.nextIn, w.failed, w.full, w.bypassing = w.nextIn, 0, false, false, false
 		w.addLog(w.log)
 		w.closed(old)
 	}
 	if w.released != 0 && w.endLog(w.released) {
 		w.released = 0
 	}
-	free := 3 - w.curIn
-	if w.nextIn != 0 || w.want.Log.Number <= w.log.Number || w.opening == 0 && w.logs2[free] != nil {
+	free := translogger.InputLog1
+	if w.curIn == translogger.InputLog1 {
+		free = translogger.InputLog2
+	}
+	wanted := w.want.Log.Number > w.log.Number || w.bypassing
+	if w.nextIn != 0 || w.want.Bypass || !wanted || w.opening == 0 && w.logs2[free] != nil {
 		return
 	}
 	w.opening = free
@@ -130,7 +185,7 @@ func (w *worker) stepRotate() {
 		w.retry.Reset(time.Second)
 		return
 	}
-	w.nextIn = free
+	w.nextIn, w.nextLog = free, w.want.Log
 }
 
 // durable is told by the logger whenever the durable end of a log moves.
@@ -140,7 +195,7 @@ func (w *worker) durable(number int, end int64) {
 
 // position is told by the logger when links are to be written.
 func (w *worker) position(i translogger.Info) {
-	p := position{Info: i, replay: w.mode == Replaying}
+	p := position{Info: i, replay: w.mode == Replaying, bypass: w.logger.Bypass()}
 	if w.mode == Primary {
 		if id, ok := w.logger.Log(); ok && id.Number != i.Number {
 			p.Cur, p.CurEnd = history.Log{Number: id.Number, Origin: id.Origin}, w.logger.DurableEnd()

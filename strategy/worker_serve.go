@@ -33,7 +33,7 @@ func (w *worker) stepServe() {
 		}
 		return
 	}
-	if w.mode == Primary && w.logger != nil && w.logger.On() && w.srv != nil && w.srv.Input(0).Peer() == nil && w.want.Mode == Primary {
+	if w.mode == Primary && !w.bypassing && !w.want.Bypass && w.logger != nil && w.logger.On() && w.srv != nil && w.srv.Input(0).Peer() == nil && w.want.Mode == Primary {
 		if err := brick.Connect(w.srv.Input(0), w.logger.Output(0)); err != nil {
 			w.env.Log().Error("connect the server", "resource", w.res, "err", err)
 		}
@@ -64,6 +64,10 @@ func (w *worker) syncState() wire.SyncState {
 	s := wire.SyncState{Size: w.want.Size}
 	if w.mode != Primary || w.logger == nil || !w.logger.On() {
 		s.Text = "this host is not (yet) primary of the resource"
+		return s
+	}
+	if w.bypassing {
+		s.Text = "this host is in emergency mode"
 		return s
 	}
 	s.LogNumber, s.LogOrigin = uint32(w.log.Number), w.log.Origin

@@ -51,9 +51,11 @@ type Host struct {
 	*simenv.Node
 	C      *Cluster
 	Daemon *strategy.Node // of the present life
-	Ready  bool           // the daemon has said so
-	Fatal  error          // what the daemon died of
-	life   int            // lives begun and ended
+	// Tunables are those of the present life.
+	Tunables *tunable.Set
+	Ready    bool  // the daemon has said so
+	Fatal    error // what the daemon died of
+	life     int   // lives begun and ended
 }
 
 // NewCluster makes hosts of one cluster with running daemons, and no resource.
@@ -191,6 +193,7 @@ func (h *Host) Boot() {
 	for _, s := range h.C.opt.Set {
 		h.C.Must(set.AssignPair(s), "tunable %s", s)
 	}
+	h.Tunables = set
 	execs := make([]env.Env, h.Executors())
 	for i := range execs {
 		execs[i] = h.Env(i)

@@ -14,7 +14,7 @@ type NodeOptions struct {
 	Cluster     string        // uuid that peers see; Node.SetCluster changes it
 	ClockOffset time.Duration // of the wall clock from the truth
 	ClockDrift  float64       // how much faster the wall clock runs: 1e-5 gains 10 us a second
-	Total       int64         // size of the file system in bytes (default 1 GiB)
+	Total       int64         // size of the file system in bytes (default 64 GiB)
 	FileAlign   int           // alignment of direct files (default 512)
 	DiskAlign   int           // alignment of disks (default 512)
 	NoDirect    bool          // the file system refuses direct IO
@@ -89,7 +89,7 @@ func (w *World) newNode(host, addr string, opt NodeOptions) *Node {
 		opt.Executors = 2
 	}
 	if opt.Total <= 0 {
-		opt.Total = 1 << 30
+		opt.Total = 64 << 30
 	}
 	if opt.FileAlign <= 0 {
 		opt.FileAlign = sector
