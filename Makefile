@@ -14,7 +14,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
 SHARE   := $(PREFIX)/share
 
-.PHONY: help build man install test vm test-vm bench-vm unit race fuzz sim lint bench demo deps clean
+.PHONY: help build man install test vm test-vm bench-vm unit race fuzz sim mutants lint bench demo deps clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ demo: deps build ## two nodes, a file system, a crash, a handover, a split brain
 	@$(BIN)/marsdemo -bin $(BIN)
 
 test: deps ## everything; prints each suite's result
-	@for s in lint build unit race fuzz sim demo vm; do \
+	@for s in lint build unit race fuzz sim mutants demo vm; do \
 		start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$s || { echo "test: $$s FAILED after $$(( $$(date +%s) - start )) s"; exit 1; }; \
 		echo "test: $$s ok, $$(( $$(date +%s) - start )) s"; \
@@ -78,6 +78,9 @@ test-vm: ## the suites of a real kernel alone; fails where they cannot run (SUIT
 
 bench-vm: ## speed under a real kernel: ratios to the kernel's loop device, a bare disk, DRBD
 	@GO=$(GO) sh cmd/marsvm/bench.sh
+
+mutants: ## known mistakes, each of which a narrow test must find
+	$(GO) run ./cmd/marsmutants
 
 lint: ## gofmt, vet and the rules of the house
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -324,6 +324,12 @@ func TestLogDelete(t *testing.T) {
 		t.Error("what was ordered is ordered again")
 	}
 	s = make4()
+	s.set("resource-r/replay-B", "log-000000001-A,7,0", "resource-r/todo-B/allow-replay", "0", "resource-r/todo-B/connect", "0")
+	s.must("log-delete-all r")
+	if len(s.targets()) > 0 {
+		t.Errorf("a paused member still needs %v", s.targets())
+	}
+	s = make4()
 	s.set("resource-r/replay-C", "rubbish") // a member that nothing is known of
 	s.refused("log-delete-all r", 1, "nothing can be deleted")
 	s = newPair(t, "A")

@@ -5,6 +5,7 @@ package marsadm
 import (
 	"fmt"
 
+	"mars/infra/mutant"
 	"mars/infra/symtree"
 )
 
@@ -65,6 +66,9 @@ func (j *job) logDelete(every bool) error {
 		r, ok := j.tree.Replay(j.res, host)
 		if !ok {
 			return dieHint("repair it: marsadm invalidate or leave-resource on that host", "replay link '%s' is not parsable, so that nothing can be deleted", symtree.ToUser(symtree.ReplayPath(j.res, host)))
+		}
+		if mutant.Is(mutant.PausedIgnored) && !j.tree.Bool(symtree.TodoPath(j.res, host, symtree.TodoAllowReplay)) {
+			continue
 		}
 		if limit == 0 || r.Number < limit {
 			limit = r.Number

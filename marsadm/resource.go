@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"mars/infra/mutant"
 	"mars/infra/symtree"
 )
 
@@ -214,6 +215,13 @@ func (j *job) findSource(host string) (s source, missing string, err error) {
 	r, err := symtree.ParseReplay(value)
 	if err != nil {
 		return s, "", die("replay link '%s' is not parsable: %v", symtree.ToUser(path), err)
+	}
+	if mutant.Is(mutant.SyncStartsLate) {
+		for _, v := range j.tree.Versions(j.res) {
+			if v.Host == host {
+				r.Number = max(r.Number, v.Number)
+			}
+		}
 	}
 	s = source{host: host, at: symtree.ReplayLink{Number: r.Number, Origin: r.Origin}}
 	s.own, _ = j.tree.Value(symtree.VersionPath(j.res, r.Number, host))

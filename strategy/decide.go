@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mars/infra/history"
+	"mars/infra/mutant"
 )
 
 // Decide is the heart of strategy: what a resource's worker shall do next, and
@@ -158,7 +159,7 @@ func decideSync(f *Facts, s *State, hole bool, v *Verdict) {
 		v.Why = "the sync is paused"
 	case !ok || !src.Connected:
 		v.Why = "the sync waits for a connection to " + f.Primary
-	case f.SyncFrom != f.Primary || f.SyncStatus == 0 && !f.anchored() || f.SyncStatus > 0 && hole:
+	case !mutant.Is(mutant.LateInconsistent) && f.SyncFrom != f.Primary || f.SyncStatus == 0 && !f.anchored() || f.SyncStatus > 0 && hole && !mutant.Is(mutant.SyncOverHole):
 		if s.Mode == Idle {
 			v.Step = Step{Kind: SyncFrom}
 		}
@@ -196,6 +197,9 @@ func decideReplay(f *Facts, s *State, way *history.Way, v *Verdict) {
 	cur, pos := logOf(f), f.Replay.Pos
 	seg := way.Segments[0]
 	limit, have := s.sound(cur)
+	if mutant.Is(mutant.RestApplied) && limit-pos < 4180 {
+		limit = pos
+	}
 	if seg.End != history.Open && cur.Origin != f.Me {
 		// Our own log is applied to its end, whoever forked off before: that
 		// is our version of the history (manual 1.4.3.2).
@@ -288,7 +292,7 @@ func becomePrimary(f *Facts, s *State, way *history.Way, v *Verdict, step Step) 
 		return
 	}
 	jammed := f.Level >= levelJammed
-	if l, ok := s.Local(step.From); step.From.Origin == f.Me && l.End == 0 && step.Pos == 0 && (!jammed || f.behindHole()) {
+	if l, ok := s.Local(step.From); step.From.Origin == f.Me && (l.End == 0 && step.Pos == 0 || mutant.Is(mutant.AppendToTorn)) && (!jammed || f.behindHole()) {
 		if v.Why = fmt.Sprintf("%v is not there", step.From); ok {
 			v.Why = ""
 			v.Plan.Mode, v.Plan.Device, v.Plan.Log = Primary, true, step.From
@@ -332,7 +336,7 @@ func (f *Facts) missing(way *history.Way) (int64, string) {
 // sync ended: before that the disk is inconsistent.
 func (f *Facts) passedSync() bool {
 	p := f.SyncPos
-	return p.Number == 0 || f.Replay.Number > p.Number || f.Replay.Number == p.Number && f.Replay.Pos >= p.Pos
+	return mutant.Is(mutant.EarlyConsistent) || p.Number == 0 || f.Replay.Number > p.Number || f.Replay.Number == p.Number && f.Replay.Pos >= p.Pos
 }
 
 // Consistent tells whether the disk holds a past version of the resource.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mars/infra/history"
+	"mars/infra/mutant"
 )
 
 // The levels of emergency (manual 2.4.1, kernel actions). Each one includes
@@ -98,7 +99,11 @@ func deletable(f *Facts, s *State, l history.Log) bool {
 	if s.Mode == Primary || f.designated() {
 		need = levelPrimary
 	}
-	return f.Member && s.Scanned && f.Level >= need && f.Replay.Number > 0 && l.Number < f.Replay.Number && !s.uses(l)
+	limit := f.Replay.Number
+	if mutant.Is(mutant.EarlyLogDelete) {
+		limit = max(limit, s.Log.Number)
+	}
+	return f.Member && s.Scanned && f.Level >= need && f.Replay.Number > 0 && l.Number < limit && !s.uses(l)
 }
 
 // uses tells whether a log is being read, written, or fetched here.

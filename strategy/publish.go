@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"mars/infra/history"
+	"mars/infra/mutant"
 	"mars/infra/symtree"
 )
 
@@ -31,7 +32,7 @@ func (p *position) superseded(by *position) bool {
 func (r *resource) publishNext() {
 	p := r.positions[0]
 	log := history.Log{Number: p.Number, Origin: p.Origin}
-	if p.bypass && p.Final {
+	if p.bypass && p.Final && !mutant.Is(mutant.NoHole) {
 		r.publishHole(log, p)
 		return
 	}

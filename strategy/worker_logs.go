@@ -8,6 +8,7 @@ import (
 
 	"mars/infra/env"
 	"mars/infra/history"
+	"mars/infra/mutant"
 	"mars/infra/symtree"
 	"mars/infra/translog"
 )
@@ -223,6 +224,9 @@ func (w *worker) End(number int, origin string) (end int64, final, ok bool) {
 	x := w.find(l)
 	if x == nil || !w.scanned {
 		return 0, false, false
+	}
+	if mutant.Is(mutant.FetchAhead) && w.mode == Primary && w.log == l && w.logger != nil {
+		return w.logger.AppendPos(), w.final(l), true
 	}
 	return x.End, w.final(l), true
 }

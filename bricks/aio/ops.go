@@ -5,6 +5,7 @@ import (
 
 	"mars/infra/block"
 	"mars/infra/env"
+	"mars/infra/mutant"
 )
 
 // ops is the output's side of an AIO.
@@ -141,6 +142,7 @@ func (a *AIO) account(r *request, io *env.IO) error {
 	m := r.m
 	if io.Err != nil {
 		switch {
+		case m.Op == block.Flush && mutant.Is(mutant.SyncErrorForgot):
 		case m.Op == block.Flush && a.syncErr == nil:
 			a.syncErr = io.Err
 		case m.Op.IsWrite():

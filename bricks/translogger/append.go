@@ -3,6 +3,7 @@ package translogger
 import (
 	"time"
 
+	"mars/infra/mutant"
 	"mars/infra/translog"
 )
 
@@ -105,7 +106,7 @@ func (l *Logger) startBatch() {
 	l.stats.Batches++
 	l.stats.LogBytes += int64(len(data))
 	m := &b.sub.m
-	m.Op, m.FUA, m.Pos, m.Len, m.Data = opWrite, true, b.off, int64(len(data)), data
+	m.Op, m.FUA, m.Pos, m.Len, m.Data = opWrite, !mutant.Is(mutant.AckBeforeDurable), b.off, int64(len(data)), data
 	b.sub.start()
 	l.answer(&l.early, l.submitted)
 }
@@ -153,6 +154,9 @@ func (b *batch) subDone(_ *sub, err error) {
 		g.failed = err
 	}
 	l.lastAppend = l.env.Mono()
+	if mutant.Is(mutant.AckOutOfOrder) && err == nil {
+		l.answer(&l.waiting, b.lastSeq)
+	}
 	l.settle(g)
 	l.kick()
 }

@@ -1,6 +1,9 @@
 package translogger
 
-import "mars/infra/block"
+import (
+	"mars/infra/block"
+	"mars/infra/mutant"
+)
 
 // StartBypass says that the brick goes into bypass at once when it is switched
 // on next: there is no space for a log.
@@ -40,7 +43,7 @@ func (l *Logger) stepBypass() {
 		l.failAll(&l.early, err)
 		l.failAll(&l.waiting, err)
 	}
-	if !l.bypass || l.old != nil || l.pub.durable < l.pub.serial {
+	if !l.bypass || !mutant.Is(mutant.BypassTooSoon) && (l.old != nil || l.pub.durable < l.pub.serial) {
 		return
 	}
 	for r := l.unapp; r != nil; r = r.next {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mars/infra/block"
+	"mars/infra/mutant"
 	"mars/infra/translog"
 )
 
@@ -99,7 +100,7 @@ func (h *heal) begin() {
 func (h *heal) feed() {
 	l := h.l
 	for !h.fed && !h.drain && !h.busy {
-		if len(h.logs) == 0 {
+		if len(h.logs) == 0 || mutant.Is(mutant.HealNothing) {
 			h.fed, h.stale = true, false
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"mars/infra/block"
+	"mars/infra/mutant"
 	"mars/infra/translog"
 )
 
@@ -154,6 +155,12 @@ func (l *Logger) queue(r *record) {
 	l.unappBytes += r.size()
 	if l.unapp == nil {
 		l.unapp = r
+	}
+	if mutant.Is(mutant.EarlyWriteback) {
+		l.eligible = r.seq
+		for v := r.versions; v != nil; v = v.sib {
+			l.dirty.add(v.page, l.env.Mono().Nanoseconds())
+		}
 	}
 }
 

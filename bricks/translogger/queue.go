@@ -1,6 +1,9 @@
 package translogger
 
-import "mars/infra/block"
+import (
+	"mars/infra/block"
+	"mars/infra/mutant"
+)
 
 // waiter is somebody who waits until the log is durable (or submitted) up to a
 // mark: a request, or a function.
@@ -62,7 +65,7 @@ func (l *Logger) answer(q *waitQueue, upTo uint64) {
 		switch {
 		case m == nil:
 			fn()
-		case l.bypass && (m.Op == block.Flush || m.FUA):
+		case l.bypass && (m.Op == block.Flush || m.FUA) && !mutant.Is(mutant.BypassNoFlush):
 			l.flushDisk(m)
 		default:
 			m.Complete(nil)

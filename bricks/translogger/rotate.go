@@ -1,6 +1,9 @@
 package translogger
 
-import "mars/infra/translog"
+import (
+	"mars/infra/mutant"
+	"mars/infra/translog"
+)
 
 // This file is the life of the logs at the two log inputs:
 //
@@ -131,6 +134,9 @@ func (l *Logger) handleFailure() {
 		l.rewind(g)
 	}
 	g.close()
+	if mutant.Is(mutant.FailedLogUncut) {
+		g.closed = true
+	}
 	if !g.closed {
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"mars/infra/mutant"
 )
 
 // spare is how many snapshots an empty memory buffer keeps for the next burst.
@@ -18,7 +20,7 @@ type dirtyList struct {
 // add queues a page, unless it is queued or being written: then it comes back
 // by itself.
 func (d *dirtyList) add(p *page, now int64) {
-	if p.queued || p.wb != nil {
+	if p.queued || p.wb != nil && !mutant.Is(mutant.WritesOverlap) {
 		return
 	}
 	p.queued, p.since, p.qnext = true, now, nil

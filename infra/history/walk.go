@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"mars/infra/mutant"
 	"mars/infra/symtree"
 )
 
@@ -154,6 +155,10 @@ func step(log Log, prev string, claims []Claim) (*successor, *Split) {
 func successors(log Log, prev string, claims []Claim) []successor {
 	var list []successor
 	for _, c := range claims {
+		if mutant.Is(mutant.GapAccepted) && c.Prev == "" && c.Log.Number > log.Number+1 {
+			list = append(list, successor{c.Log, lengthOf(log, claims), c.Host})
+			continue
+		}
 		if c.Log.Number != log.Number+1 || c.Prev == "" {
 			continue
 		}
@@ -161,7 +166,7 @@ func successors(log Log, prev string, claims []Claim) []successor {
 		if err != nil || p.Number != log.Number || p.Origin != log.Origin {
 			continue
 		}
-		if Head(Value(log, p.Pos, prev)) != c.Prev {
+		if Head(Value(log, p.Pos, prev)) != c.Prev && !mutant.Is(mutant.UnchainedRotation) {
 			continue
 		}
 		s := successor{c.Log, p.Pos, c.Host}
@@ -205,6 +210,16 @@ func jumped(log Log, prev string, claims []Claim) *Claim {
 	return nil
 }
 
+// lengthOf is the longest that anybody says of a log.
+func lengthOf(log Log, claims []Claim) (n int64) {
+	for _, c := range claims {
+		if c.Log == log {
+			n = max(n, c.Len)
+		}
+	}
+	return n
+}
+
 // behind finds a fork at or before the log that the walker stands in: a claim
 // of a member on a log that the walker knows, with another origin or another
 // predecessor.
@@ -228,7 +243,7 @@ func behind(at Point, claims, own []Claim) *Split {
 		}
 		// The first claim a member has was copied when it joined; what came
 		// before it is nobody's business any more.
-		if c.Log == m.Log && (c.Prev == m.Prev || c.Prev == "" || m.Prev == "") {
+		if (c.Log == m.Log || mutant.Is(mutant.OriginIgnored)) && (c.Prev == m.Prev || c.Prev == "" || m.Prev == "") {
 			// Here the log ended at m.Len; there it goes on.
 			if c.Log.Number < at.Log.Number && c.Prev == m.Prev && c.Len > m.Len && (worst == nil || c.Log.Number < worst.Number) {
 				worst = &Split{c.Log.Number, m.Len, fmt.Sprintf("%s has %v up to %d, here it ended at %d", c.Host, c.Log, c.Len, m.Len)}

@@ -39,6 +39,7 @@ var (
 	// exempt names packages that are allowed one of the imports above, with the reason.
 	exempt = map[string]map[string]string{
 		"marsadm":       {"os": "the process's own environment, exit code and terminal", "os/exec": "ssh", "net": "addresses"},
+		"infra/mutant":  {"os": "the mutant that is tested; not in production"},
 		"infra/lamport": {"sync": "one clock serves all executors of a node"},
 		"infra/tunable": {"sync": "set by the watcher, read on paths"},
 	}

@@ -2,7 +2,11 @@
 
 package symtree
 
-import "fmt"
+import (
+	"fmt"
+
+	"mars/infra/mutant"
+)
 
 // Op is what a Change does.
 type Op uint8
@@ -108,5 +112,5 @@ func (e Entry) Newer(o Entry) bool {
 	if e.Stamp != o.Stamp {
 		return e.Stamp > o.Stamp
 	}
-	return e.Value > o.Value
+	return e.Value > o.Value && !mutant.Is(mutant.NoTieBreak)
 }

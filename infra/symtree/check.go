@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"mars/infra/mutant"
 )
 
 // Limits of names and values.
@@ -137,7 +139,7 @@ func isHost(s string) bool {
 // goodFree checks a component below userspace: any text that can be shown, is
 // a file name and is none of our temporaries and markers.
 func goodFree(s string) bool {
-	if s == "" || s == "." || s == ".." || len(s) > MaxFree || !utf8.ValidString(s) || Hidden(s) {
+	if s == "" || s == "." || s == ".." && !mutant.Is(mutant.DotDotAllowed) || len(s) > MaxFree || !utf8.ValidString(s) || Hidden(s) {
 		return false
 	}
 	return strings.IndexFunc(s, func(r rune) bool { return r == '/' || unicode.IsControl(r) }) < 0

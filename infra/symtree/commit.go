@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"mars/infra/env"
+	"mars/infra/mutant"
 )
 
 // ErrStale is returned by CommitBatch when a link of the batch has got a newer
@@ -227,7 +228,9 @@ func (c *commit) make(ch Change, temp string) (bool, error) {
 	case OpMkdir:
 		return true, c.mkdirs(ch.Path)
 	case OpCreate:
-		c.touch(dir)
+		if !mutant.Is(mutant.NoDirSync) {
+			c.touch(dir)
+		}
 		return true, c.fs.Create(ch.Path)
 	}
 	fi, err := c.fs.Lstat(ch.Path)

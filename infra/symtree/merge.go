@@ -5,6 +5,8 @@ package symtree
 import (
 	"math"
 	"strings"
+
+	"mars/infra/mutant"
 )
 
 // Verdict is what is done with an entry that came from another host.
@@ -90,7 +92,7 @@ func (c *Context) Decide(path string, old Entry, exists bool, e Entry) Verdict {
 		return RefuseLocal
 	case CheckValue(e.Value) != nil:
 		return RefuseValue
-	case future(e.Stamp, c.Now, c.MaxFuture):
+	case future(e.Stamp, c.Now, c.MaxFuture) && !mutant.Is(mutant.FutureAdopted):
 		return RefuseFuture
 	}
 	switch {
@@ -98,7 +100,7 @@ func (c *Context) Decide(path string, old Entry, exists bool, e Entry) Verdict {
 		return Keep
 	case c.blocked(name, path, e.Stamp):
 		return RefuseDeleted
-	case c.Me != "" && name.Owner() == c.Me:
+	case c.Me != "" && name.Owner() == c.Me && !mutant.Is(mutant.OwnOverwritten):
 		return RefuseOwn
 	case exists && old.Kind != Link:
 		return RefuseKind

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"mars/infra/mutant"
 )
 
 // ReplayLink is the value of replay-HOST and syncpos-HOST:
@@ -68,6 +70,9 @@ func ParseReplay(value string) (ReplayLink, error) {
 // Compare orders two replay links by log number, then by position, as numbers.
 // It says nothing about whether they belong to one history.
 func (r ReplayLink) Compare(o ReplayLink) int {
+	if mutant.Is(mutant.StringPositions) {
+		return strings.Compare(r.String(), o.String())
+	}
 	return cmp.Or(cmp.Compare(r.Number, o.Number), cmp.Compare(r.Pos, o.Pos))
 }
 

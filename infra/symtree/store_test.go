@@ -184,6 +184,26 @@ resource-s/userspace (2)
 	}
 }
 
+// TestCommitSyncs: after each kind of change no directory is left that a power
+// cut could take back.
+func TestCommitSyncs(t *testing.T) {
+	for _, c := range []Change{
+		Set("resource-r/size", "6", 90), Set("resource-n/size", "6", 90), Create("resource-r/log-000000002-a"), Create("resource-n/log-000000002-a"),
+		Mkdir("resource-r/userspace"), Remove("resource-r/size"), {Op: OpMark, Path: "resource-r/size", Stamp: 90}, {Op: OpUnmark, Path: "resource-r/primary"},
+	} {
+		fs := newMemFS()
+		fs.putLink("resource-r/size", "5", 50)
+		fs.putLink("resource-r/.deleted-primary", "1", 50)
+		clear(fs.dirty)
+		if _, err := NewStore(fs, DaemonTemp).Commit([]Change{c}); err != nil {
+			t.Fatal(err)
+		}
+		if len(fs.dirty) > 0 {
+			t.Errorf("%v leaves directories that are not synced: %v", c, fs.dirty)
+		}
+	}
+}
+
 // TestCommitOrder: everything is prepared, then takes effect in order, then
 // each directory is synced once.
 func TestCommitOrder(t *testing.T) {

@@ -27,6 +27,25 @@ func TestParseReplay(t *testing.T) {
 	}
 }
 
+// TestReplayCompareIsNumeric: positions are numbers, not texts.
+func TestReplayCompareIsNumeric(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"log-000000001-a,999,0", "log-000000001-a,1000,0", -1},
+		{"log-000000001-a,1000,0", "log-000000001-a,999,7", 1},
+		{"log-000000002-a,0,0", "log-000000001-a,1000,0", 1},
+		{"log-000000001-a,5,0", "log-000000001-b,5,9", 0},
+	} {
+		a, errA := ParseReplay(c.a)
+		b, errB := ParseReplay(c.b)
+		if got := a.Compare(b); errA != nil || errB != nil || got != c.want {
+			t.Errorf("%s against %s: %d, want %d (%v, %v)", c.a, c.b, got, c.want, errA, errB)
+		}
+	}
+}
+
 func TestScalars(t *testing.T) {
 	for text, want := range map[string]int64{"0": 0, "-1": -1, "9223372036854775807": 1<<63 - 1, "-9223372036854775808": -1 << 63} {
 		if n, err := ParseInt(text); err != nil || n != want || FormatInt(n) != text {

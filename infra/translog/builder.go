@@ -3,6 +3,8 @@ package translog
 import (
 	"fmt"
 	"hash/crc32"
+
+	"mars/infra/mutant"
 )
 
 // Builder packs records into batches of one logfile, from its first byte to its last. It keeps identity and sequence
@@ -150,7 +152,11 @@ func (b *Builder) finish(code Code, pos int64, payloadLen int) int64 {
 	le.PutUint16(rec[offLen:], uint16(payloadLen))
 	le.PutUint16(rec[offPlainLen:], 0)
 	le.PutUint16(rec[offCode:], uint16(code))
-	le.PutUint16(rec[offLag:], lagOf(off, b.durable))
+	lag := lagOf(off, b.durable)
+	if mutant.Is(mutant.NoDurableDistance) {
+		lag = 0
+	}
+	le.PutUint16(rec[offLag:], lag)
 
 	sum := crc32.Checksum(rec[HeaderSize:HeaderSize+payloadLen], castagnoli)
 	le.PutUint32(rec[offCheck:], b.seal.header(rec[:HeaderSize], b.seq, sum, off))

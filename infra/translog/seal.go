@@ -1,6 +1,10 @@
 package translog
 
-import "hash/crc32"
+import (
+	"hash/crc32"
+
+	"mars/infra/mutant"
+)
 
 // sealSize is what the header check covers behind the identity: header, sequence number, payload CRC, file offset.
 const sealSize = HeaderSize + 4 + sumSize + 8
@@ -18,6 +22,9 @@ func (s *sealer) header(hdr []byte, seq, payloadCRC uint32, off int64) uint32 {
 	le.PutUint32(b[offCheck:], 0)
 	le.PutUint32(b[HeaderSize:], seq)
 	le.PutUint32(b[HeaderSize+4:], payloadCRC)
+	if mutant.Is(mutant.OffsetUnsealed) {
+		off = 0
+	}
 	le.PutUint64(b[HeaderSize+8:], uint64(off))
 	return crc32.Update(s.state, castagnoli, b[:])
 }
