@@ -20,7 +20,7 @@ func housekeepingCommands() []command {
 		}},
 		{name: "log-purge-all", usage: "RES", group: grpLog, brief: "delete logfiles of branches that were given up", scope: oneOrAll, needs: onResource, phases: one(logPurgeAll)},
 		{name: "delete-resource", usage: "RES", group: grpResource, brief: "remove what is left of a resource when all hosts have left it", scope: oneOrAll, needs: wantTree | wantExisting | hereOnly, phases: one(deleteResource)},
-		{name: "set-emergency-limit", usage: "RES PERCENT", group: grpResource, brief: "how full /mars may get before the resource enters emergency mode (0: no limit of its own)", scope: oneOrAll, min: 1, max: 1, needs: member, reads: readsOwn, phases: one(setEmergencyLimit)},
+		{name: "set-emergency-limit", usage: "RES PERCENT", group: grpResource, brief: "how much of /mars must be free, or the resource enters emergency mode by itself (0: no limit of its own)", scope: oneOrAll, min: 1, max: 1, needs: member, reads: readsOwn, phases: one(setEmergencyLimit)},
 		{name: "get-emergency-limit", usage: "RES", group: grpResource, brief: "show that limit", scope: oneOrAll, needs: member | inspects, reads: readsOwn, phases: one(getEmergencyLimit)},
 	}
 }

@@ -55,6 +55,7 @@ func (r *resource) publishNext() {
 
 // published goes on after the first of the waiting positions.
 func (r *resource) published(p position) {
+	r.linksLost = false
 	r.acknowledge(p)
 	if r.positions = r.positions[1:]; len(r.positions) > 0 {
 		r.publishNext()

@@ -38,6 +38,7 @@ type resource struct {
 	holdUntil time.Duration
 	again     env.Timer // after a failed commit
 	waitUntil time.Duration
+	linksLost bool // the last commit failed
 }
 
 // find returns the resource of that name, or nil.
@@ -243,6 +244,7 @@ func (r *resource) step(f *Facts, s Step) {
 			r.failed()
 			return
 		}
+		r.linksLost = false
 		if s.Kind == NewLog || s.Kind == CreateLog {
 			to := s.To
 			r.wenv.Post(func() { r.w.addLog(to) })
@@ -313,6 +315,7 @@ func (r *resource) makeHole(s Step, done func()) {
 
 // failed delays what depends on a commit that failed.
 func (r *resource) failed() {
+	r.linksLost = true
 	r.waitUntil = r.n.env.Mono() + time.Second
 	r.again.Reset(time.Second)
 	r.n.space.look()

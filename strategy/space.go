@@ -189,8 +189,9 @@ func (r *resource) level() int {
 	x.Percent, _ = r.n.tree.Int(symtree.TodoPath(r.name, r.n.me, symtree.TodoEmergencyLimit))
 	x.Percent = min(max(x.Percent, 0), 100)
 	now := r.n.env.Mono()
-	// Neither this log nor, if it was empty, the one before could be written.
-	lost := r.state.Mode == Primary && !r.state.Bypass && r.state.LogFailed && (r.state.NoSpace || r.state.LogEnd == 0)
+	// Neither this log nor, if it was empty, the one before could be written;
+	// or no other one can be made.
+	lost := r.state.Mode == Primary && !r.state.Bypass && r.state.LogFailed && (r.state.NoSpace || r.state.LogEnd == 0 || r.linksLost)
 	switch {
 	case lost && !r.lost:
 		if now > r.holdUntil+2*lastHold {

@@ -18,17 +18,18 @@ import (
 // client brick, a copy brick, and an aio brick for the local file. It is
 // independent of what is done with the disk.
 type fetcher struct {
-	w      *worker
-	active bool
-	plan   FetchPlan
-	src    *client.Client
-	dst    *aio.AIO
-	follow *copy.Follow
-	begun  bool // the follow was started
-	done   bool // it came to its end
-	err    error
-	wait   time.Duration // no new attempt at the same log before
-	gone   []Gone        // what peers were asked for and do not have
+	w         *worker
+	active    bool
+	plan      FetchPlan
+	src       *client.Client
+	dst       *aio.AIO
+	follow    *copy.Follow
+	begun     bool // the follow was started
+	done      bool // it came to its end
+	err       error
+	wait      time.Duration // no new attempt at the same log before
+	gone      []Gone        // what peers were asked for and do not have
+	goneUntil time.Duration // then they are asked anew
 }
 
 func (f *fetcher) step() {
@@ -142,9 +143,12 @@ func (f *fetcher) make() (err error) {
 
 func (f *fetcher) note(err error) {
 	f.err = err
+	// Who does not have it, or can not read it, is asked last for a while.
 	g := Gone{f.plan.Log, f.plan.Peer.Host}
-	if errors.Is(err, &wire.Error{Code: wire.CodeNoSuchLog}) && !slices.Contains(f.gone, g) {
+	no := errors.Is(err, &wire.Error{Code: wire.CodeNoSuchLog}) || errors.Is(err, &wire.Error{Code: wire.CodeIO})
+	if no && !slices.Contains(f.gone, g) {
 		f.gone = append(slices.DeleteFunc(f.gone, func(x Gone) bool { return x.Log != g.Log }), g)
+		f.goneUntil = f.w.env.Mono() + time.Minute
 	}
 	f.w.kick()
 }
@@ -197,6 +201,9 @@ func (f *fetcher) end() {
 
 // fill reports.
 func (f *fetcher) fill(s *State) {
+	if f.w.env.Mono() >= f.goneUntil {
+		f.gone = nil
+	}
 	s.Fetching, s.FetchLog, s.Gone = f.active, history.Log{}, slices.Clone(f.gone)
 	if f.active {
 		s.FetchLog = f.plan.Log

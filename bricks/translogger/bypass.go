@@ -1,6 +1,8 @@
 package translogger
 
 import (
+	"cmp"
+
 	"mars/infra/block"
 	"mars/infra/mutant"
 )
@@ -32,18 +34,48 @@ func (l *Logger) SetBypass() error {
 // Bypass tells whether writes go to the disk without a log now.
 func (l *Logger) Bypass() bool { return l.bypass }
 
+// waits tells whether the last log is still in the way of the bypass: not
+// written back, or its final position not durable.
+func (l *Logger) waits() bool {
+	return l.bypass && (l.old != nil || l.pub.durable < l.pub.serial)
+}
+
+// stepStuck fails the requests that wait for a bypass that does not come: the
+// disk was given up, or nobody can make the final position durable. Then nothing
+// can keep what they bring.
+func (l *Logger) stepStuck() {
+	if !l.waits() {
+		if l.stuckAt != 0 {
+			l.stuckTimer.Stop()
+			l.stuckAt = 0
+		}
+		return
+	}
+	now := l.env.Mono()
+	if l.stuckAt == 0 {
+		l.stuckAt = now + l.tune.Patience
+		l.stuckTimer.Reset(l.tune.Patience)
+	}
+	err := l.frozen
+	switch {
+	case l.old != nil && l.heal.lost():
+	case now >= l.stuckAt:
+		err = cmp.Or(err, ErrStuck)
+	default:
+		return
+	}
+	err = l.wrap("write", "", err)
+	l.failAll(&l.held, err)
+	l.failAll(&l.early, err)
+	l.failAll(&l.waiting, err)
+}
+
 // stepBypass lets everything that is in no log be written back. Before that
 // the last log must be out of the way for good: its replay after a power cut
 // would put old data over what the bypass has written.
 func (l *Logger) stepBypass() {
-	if l.bypass && l.old != nil && l.heal.lost() {
-		// Neither the log nor the disk takes anything.
-		err := l.wrap("write", "", l.frozen)
-		l.failAll(&l.held, err)
-		l.failAll(&l.early, err)
-		l.failAll(&l.waiting, err)
-	}
-	if !l.bypass || !mutant.Is(mutant.BypassTooSoon) && (l.old != nil || l.pub.durable < l.pub.serial) {
+	l.stepStuck()
+	if !l.bypass || !mutant.Is(mutant.BypassTooSoon) && l.waits() {
 		return
 	}
 	for r := l.unapp; r != nil; r = r.next {

@@ -25,6 +25,7 @@ var (
 	ErrNotEmpty = errors.New("logfile is not empty")
 	ErrReplay   = errors.New("no writes while a log is replayed")
 	ErrOff      = errors.New("logger is switched off")
+	ErrStuck    = errors.New("neither the log nor the links can be written")
 )
 
 // Tuning are the values that may be changed at any time.
@@ -47,6 +48,7 @@ type Tuning struct {
 	Publish    time.Duration // shortest time between two publications of a position
 	RetryMin   time.Duration // first pause after an error of the disk or the log's cutting
 	RetryMax   time.Duration // longest pause
+	Patience   time.Duration // requests fail when a bypass could not begin for so long
 
 	// WritebackLimit bounds the writeback in bytes a second while nothing
 	// presses; 0: no limit.
@@ -63,7 +65,7 @@ func DefaultTuning() Tuning {
 		PrepareMin: 1 << 20, PrepareMax: 64 << 20, LargeBatch: 512 << 10,
 		SweepPages: 2048, MaxWrites: 32,
 		MaxAge: time.Second, Idle: 20 * time.Millisecond, Publish: time.Second,
-		RetryMin: 100 * time.Millisecond, RetryMax: 10 * time.Second,
+		RetryMin: 100 * time.Millisecond, RetryMax: 10 * time.Second, Patience: 30 * time.Second,
 		ReplayWindow: 8 << 20,
 	}
 }
@@ -79,6 +81,7 @@ func (t Tuning) sane() Tuning {
 	t.MaxWrites = max(t.MaxWrites, 1)
 	t.RetryMin = max(t.RetryMin, time.Millisecond)
 	t.RetryMax = max(t.RetryMax, t.RetryMin)
+	t.Patience = max(t.Patience, time.Second)
 	t.WritebackLimit = max(t.WritebackLimit, 0)
 	t.ReplayWindow = max(t.ReplayWindow, 64<<10)
 	return t

@@ -116,7 +116,9 @@ type Logger struct {
 	subs      int  // own requests in flight
 	working   bool
 
-	wbTimer, retryTimer, cutTimer, healTimer env.Timer
+	stuckAt time.Duration // see stepStuck; 0: not waiting
+
+	wbTimer, retryTimer, cutTimer, healTimer, stuckTimer env.Timer
 
 	zeroes []byte // zeroPiece bytes, never written to
 
@@ -146,6 +148,7 @@ func New(g *brick.Graph, e env.Env, path string, cfg Config) (*Logger, error) {
 	l.wbTimer = e.NewTimer(l.kick)
 	l.cutTimer = e.NewTimer(l.kick)
 	l.healTimer = e.NewTimer(l.kick)
+	l.stuckTimer = e.NewTimer(l.kick)
 	l.heal.l = l
 	l.heal.sub.init(l, InputDisk, &l.heal)
 	l.retryTimer = e.NewTimer(l.retryNow)

@@ -72,3 +72,40 @@ func TestStopWhilePreparing(t *testing.T) {
 		r.off()
 	}
 }
+
+// TestBypassStuck: when nobody can make the last position durable, nothing may
+// go to the disk without a log, and nothing can be logged: requests fail after a
+// while instead of hanging. They work again as soon as it is.
+func TestBypassStuck(t *testing.T) {
+	r := newRig(t, 4, 1<<20, simenv.NodeOptions{}, func(tu *Tuning) { tu.Patience = 5 * time.Second })
+	r.start()
+	r.do(block.Write, 0, 4096, false, nil)
+	r.sync()
+	r.ack = false
+	r.must(r.lg.SetBypass())
+	var got []error
+	write := func() {
+		r.do(block.Write, 4096, 4096, false, func(_ *block.Mref, err error) { got = append(got, err) })
+	}
+	begun := r.w.Now()
+	write()
+	r.wait("the answer", func() bool { return len(got) == 1 })
+	if took := r.w.Now() - begun; took < 5*time.Second {
+		t.Fatalf("too soon, after %v: %v", took, got)
+	}
+	write()
+	r.wait("the next answer", func() bool { return len(got) == 2 })
+	for _, err := range got {
+		if !errors.Is(err, ErrStuck) {
+			t.Fatalf("got %v", got)
+		}
+	}
+	r.failed = nil
+	r.lg.PositionDurable(r.positions[len(r.positions)-1].Serial)
+	write()
+	r.wait("an answer", func() bool { return len(got) == 3 })
+	if got[2] != nil || !r.lg.Bypass() {
+		t.Fatalf("got %v", got)
+	}
+	r.off()
+}

@@ -67,6 +67,8 @@ func (l *Logger) finish() {
 	l.cutTimer.Stop()
 	l.pub.timer.Stop()
 	l.heal.reset()
+	l.stuckTimer.Stop()
+	l.stuckAt = 0
 	for b := l.freeBatches; b != nil; b = b.next {
 		l.env.Free(b.buf)
 	}

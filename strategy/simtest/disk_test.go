@@ -53,3 +53,48 @@ func TestSimFlushFails(t *testing.T) {
 		sum.report(t, "for long", "power cut", "healed")
 	}
 }
+
+// TestSimMarsFails: nothing can be written to /mars any more, neither logs nor
+// links. The primary can neither log nor go into emergency mode, where a power
+// cut would put old data over new: requests fail, none hangs, nothing answered
+// is lost. When it works again everything goes on.
+func TestSimMarsFails(t *testing.T) {
+	for _, seed := range seeds(t, 2, 0.05) {
+		e := newEmergency(t, seed)
+		c, broken := e.c, true
+		e.a.FailFS(func(op, name string) error {
+			if broken && op != "lstat" && op != "readdir" && op != "readlink" {
+				return simenv.ErrIO
+			}
+			return nil
+		})
+		hook := func(name string) {
+			e.a.File(symtree.ResourceDir(Res) + "/" + name).Fail(func(io *env.IO) error {
+				if broken && io.Kind != env.Read {
+					return simenv.ErrIO
+				}
+				return nil
+			})
+		}
+		for n := 1; n < 9; n++ {
+			hook(symtree.LogName(n, "a"))
+		}
+		c.WaitFor("the application to see errors", time.Minute, func() bool { return e.l.Errors > 0 })
+		img := e.a.CrashImage(seed, simenv.Zero())
+		if _, err := CheckImage(img, c.Journal); err != nil {
+			c.Fatalf("while /mars is broken: %v", err)
+		}
+		broken = false
+		c.Wait("emergency mode or a log", func() bool {
+			return e.a.bypassing() || e.a.Actual(symtree.ActualHasEmergency, "0")()
+		})
+		c.Wait("the end of it", func() bool { return !e.a.bypassing() && e.a.Actual(symtree.ActualHasEmergency, "0")() })
+		e.l.End()
+		acked := c.Journal.Acked()
+		e.l.Begin()
+		c.Wait("the application to go on", func() bool { return c.Journal.Acked() > acked+20 })
+		e.l.End()
+		c.Must(c.Journal.Prefix(e.a.ReadDev()), "content in the end")
+		c.Close()
+	}
+}
