@@ -85,6 +85,8 @@ func (w *spaceWatch) measure(prepared int64) {
 		}
 		if err != nil {
 			w.n.log.Error("cannot tell the free space of /mars", "err", err)
+			w.known = true // it is no reason not to serve
+			w.n.kick()
 			w.next()
 			return
 		}

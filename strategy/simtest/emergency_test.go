@@ -171,6 +171,7 @@ func TestSimEmergency(t *testing.T) {
 				c.Fatalf("round %d: b went from %v to %v, behind the hole", round, at, now)
 			}
 		}
+		e.noHandover()
 		e.wayBack()
 		e.n.did["bypassed"] = c.Watch.Bypassed
 		sum.add(e.n.did)
@@ -179,6 +180,30 @@ func TestSimEmergency(t *testing.T) {
 	if len(list) >= 10 {
 		sum.report(t, "full at once", "jammed at once", "slowly", "left", "power cut in emergency mode", "power cut afterwards", "bypassed")
 	}
+}
+
+// noHandover checks that a member in front of the hole does not become primary
+// without force: what was changed without a log would be lost.
+func (e *emergency) noHandover() {
+	e.l.End()
+	for _, args := range [][]string{{"primary", Res, "--timeout=3"}, {"secondary", Res, "--timeout=60"}} {
+		h := e.b
+		if args[0] == "secondary" {
+			h = e.a
+		}
+		if ok, out := h.try(args...); ok && h == e.b {
+			e.c.Fatalf("b became primary in front of the hole: %s", out)
+		}
+	}
+	if ok, out := e.b.try("primary", Res, "--timeout=3"); ok {
+		e.c.Fatalf("b became primary in front of the hole, after secondary: %s", out)
+	}
+	if e.b.Dev() != nil {
+		e.c.Fatalf("b has the device in front of the hole")
+	}
+	e.a.insist("primary", Res, "--timeout=60")
+	e.c.Wait("the device", e.a.Serving)
+	e.l.Begin()
 }
 
 // wayBack is the end of manual 2.4.2.
