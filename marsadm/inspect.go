@@ -227,6 +227,18 @@ func showErrors(j *job) error {
 		j.say("%s", text)
 		bad++
 	}
+	for _, host := range j.tree.Members(j.res) {
+		for _, key := range []string{actualDisk, actualLog} {
+			if text, _ := j.tree.Value(symtree.ActualPath(j.res, host, key)); reason(text) != "" {
+				j.say("%s, says host '%s': %s", key, host, text)
+				bad++
+			}
+		}
+		if j.actual(host, symtree.ActualHasEmergency) {
+			j.say("host '%s' is in emergency mode: its writes are not logged; free space in its /mars", host)
+			bad++
+		}
+	}
 	if fs, err := j.sys.FS(); err == nil {
 		data, _ := fs.ReadFile(logStatus(j), maxMessages) // not there: no messages
 		for line := range strings.Lines(string(data)) {

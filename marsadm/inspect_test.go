@@ -66,6 +66,25 @@ func TestStatusFindsSplit(t *testing.T) {
 	}
 }
 
+// TestShowErrorsOfHosts: what the hosts say of their disks, logs and space.
+func TestShowErrorsOfHosts(t *testing.T) {
+	for link, want := range map[string]string{
+		"resource-r/actual-A/disk-error":    "disk-error, says host 'A': 1",
+		"resource-r/actual-B/log-error":     "log-error, says host 'B': 1",
+		"resource-r/actual-A/has-emergency": "host 'A' is in emergency mode",
+	} {
+		s := newPair(t, "B")
+		s.set("resource-r/actual-A/disk-error", "(none)", "resource-r/actual-B/log-error", "(none)")
+		if code := s.adm("show-errors r"); code != 0 {
+			t.Errorf("nothing wrong: %d %s", code, s.out.String())
+		}
+		s.set(link, "1")
+		if code := s.adm("show-errors r"); code != 1 || !strings.Contains(s.out.String(), want) {
+			t.Errorf("%s: %d %s", link, code, s.out.String())
+		}
+	}
+}
+
 func TestStatusElsewhere(t *testing.T) {
 	s := newPair(t, "C")
 	s.must("status all")

@@ -144,6 +144,7 @@ func (r *resource) publishActual(f *Facts, v *Verdict) {
 		act("split-brain"):              split,
 		act("why"):                      none(v.Why),
 		act("disk-error"):               none(s.DiskErr),
+		act("log-error"):                none(s.logErr()),
 		act(symtree.ActualHasEmergency): symtree.FormatBool(v.Plan.Bypass || s.Bypass),
 		act(symtree.ActualIsEmergency):  symtree.FormatBool(s.Bypass && f.behindHole()),
 	}
@@ -166,4 +167,17 @@ func (r *resource) publishActual(f *Facts, v *Verdict) {
 	}
 	r.busyAct = true
 	r.n.commit(list, func(error) { r.busyAct = false })
+}
+
+// logErr says what is wrong with the logs of a resource here, empty if nothing is.
+func (s *State) logErr() string {
+	for _, l := range s.Logs {
+		if l.Damage != "" {
+			return l.Log.String() + " is damaged at " + symtree.FormatInt(l.End) + ": " + l.Damage
+		}
+	}
+	if s.LogFailed && !s.Bypass {
+		return s.Log.String() + " can not be written any more"
+	}
+	return ""
 }

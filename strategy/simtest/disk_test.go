@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,7 @@ func TestSimFlushFails(t *testing.T) {
 func TestSimMarsFails(t *testing.T) {
 	for _, seed := range seeds(t, 2, 0.05) {
 		e := newEmergency(t, seed)
+		e.l.opt.Pages = 32 // failed writes keep their sectors
 		c, broken := e.c, true
 		e.a.FailFS(func(op, name string) error {
 			if broken && op != "lstat" && op != "readdir" && op != "readlink" {
@@ -80,6 +82,7 @@ func TestSimMarsFails(t *testing.T) {
 			hook(symtree.LogName(n, "a"))
 		}
 		c.WaitFor("the application to see errors", time.Minute, func() bool { return e.l.Errors > 0 })
+		e.l.End()
 		img := e.a.CrashImage(seed, simenv.Zero())
 		if _, err := CheckImage(img, c.Journal); err != nil {
 			c.Fatalf("while /mars is broken: %v", err)
@@ -89,12 +92,55 @@ func TestSimMarsFails(t *testing.T) {
 			return e.a.bypassing() || e.a.Actual(symtree.ActualHasEmergency, "0")()
 		})
 		c.Wait("the end of it", func() bool { return !e.a.bypassing() && e.a.Actual(symtree.ActualHasEmergency, "0")() })
-		e.l.End()
 		acked := c.Journal.Acked()
 		e.l.Begin()
 		c.Wait("the application to go on", func() bool { return c.Journal.Acked() > acked+20 })
 		e.l.End()
 		c.Must(c.Journal.Prefix(e.a.ReadDev()), "content in the end")
+		c.Close()
+	}
+}
+
+// TestSimResize: the disks of both members are enlarged while they are in use,
+// then the resource. The device grows, the secondary syncs what is new, whatever
+// happens to it meanwhile, and all is equal in the end.
+func TestSimResize(t *testing.T) {
+	for _, seed := range seeds(t, 2, 0.05) {
+		e := newEmergency(t, seed)
+		c, old := e.c, e.c.opt.Size
+		for _, h := range []*Host{e.a, e.b} {
+			h.Data().Grow(3 * old)
+		}
+		e.a.refused("higher than the minimum", "resize", Res, "1m")
+		e.a.Daemon.Trigger(2)
+		known := func(host string) func() bool {
+			return func() bool { return e.a.Link(symtree.ActSizePath(Res, host)) == symtree.FormatInt(3*old) }
+		}
+		c.Wait("the new size of a's disk", known("a"))
+		c.Wait("the new size of b's disk", known("b"))
+		e.l.End()
+		c.opt.Size = 2 * old
+		e.a.adm("resize", Res, symtree.FormatInt(2*old))
+		c.Wait("the device to grow", func() bool { return e.a.Dev() != nil && e.a.Dev().Size() == 2*old })
+		if c.World.Intn(2) == 0 {
+			e.b.Crash(simenv.Models()[c.World.Intn(len(simenv.Models()))])
+			e.b.Restart()
+		}
+		done := 0
+		for pos := old; pos < 2*old; pos += 8192 {
+			e.a.Dev().Write(pos, bytes.Repeat([]byte{byte(pos >> 13)}, 4096), false, func(err error) {
+				c.Must(err, "write behind the old end")
+				done++
+			})
+		}
+		c.Wait("the writes", func() bool { return int64(done) == (old+8191)/8192 })
+		c.Wait("b to hear of the size", func() bool { return e.b.Link(symtree.SizePath(Res)) == symtree.FormatInt(2*old) })
+		c.Wait("the sync of the new part", e.b.Synced)
+		e.a.insist("secondary", Res, "--timeout=60")
+		c.Wait("b to catch up", e.b.CaughtUp(e.a))
+		if !bytes.Equal(e.a.Content(), e.b.Content()) {
+			c.Fatalf("the disks differ\n%s", c.Dump())
+		}
 		c.Close()
 	}
 }

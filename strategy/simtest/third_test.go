@@ -25,7 +25,9 @@ func TestSimAnyHolder(t *testing.T) {
 		unreadable := 0
 		if cut {
 			c.World.Cut(a.Node, x.Node, false)
-			c.Wait("x to find the primary dead", func() bool { return x.Link(symtree.ActualPath(Res, "c", symtree.ActualIsCopying)) != "" && c.World.Now() > 30*time.Second })
+			c.Wait("x to find the primary dead", func() bool {
+				return x.Link(symtree.ActualPath(Res, "c", symtree.ActualIsCopying)) != "" && c.World.Now() > 30*time.Second
+			})
 		} else {
 			// What b has is what a's disk can not give any more.
 			x.adm("pause-fetch", Res)

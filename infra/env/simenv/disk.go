@@ -44,6 +44,15 @@ func (d *Disk) Path() string { return d.path }
 func (d *Disk) Size() int64  { return d.size }
 func (d *Disk) Held() bool   { return d.holder != nil }
 
+// Grow enlarges the disk, also while somebody has it open.
+func (d *Disk) Grow(size int64) {
+	if size < d.size {
+		panic("simenv: disks do not shrink")
+	}
+	d.size = size
+	d.st.liveSize, d.st.durSize = size, size
+}
+
 // ReadAt reads what a reader would see now, at once.
 func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 	return d.st.readAt(p, off)

@@ -28,7 +28,14 @@ type simFile struct {
 
 func (f *simFile) Align() int   { return int(f.align) }
 func (f *simFile) Direct() bool { return f.direct }
-func (f *simFile) Size() int64  { return f.size }
+
+// Size is that at opening; of a disk the present one.
+func (f *simFile) Size() int64 {
+	if f.disk != nil {
+		return f.disk.size
+	}
+	return f.size
+}
 
 // Close waits for the ops in flight.
 func (f *simFile) Close(done func()) {
