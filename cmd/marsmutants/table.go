@@ -30,7 +30,7 @@ var table = []kill{
 	{mutant.SyncStartsLate, "sync followed from the newest log on", "marsadm", "^TestJoin|^TestInvalidate", ""},
 	{mutant.EarlyConsistent, "consistent at the end of the sync", "strategy", "^TestDecide$", ""},
 	{mutant.LateInconsistent, "inconsistent only after the first write of the sync", "strategy", "^TestDecide$", ""},
-	{mutant.PausedIgnored, "log-delete ignores a paused member", "marsadm", "^TestLogDelete", ""},
+	{mutant.PausedIgnored, "log-delete ignores a member that is behind", "marsadm", "^TestLogDelete", ""},
 	{mutant.NoTieBreak, "last writer wins without a tie-break", "infra/symtree", "^TestMergeIsAJoin$|^TestDecide$", ""},
 	{mutant.HastyDrop, "order dropped before all hosts have seen it", "infra/symtree", "^TestPlan", ""},
 	{mutant.OwnOverwritten, "a peer overwrites an own link", "infra/symtree", "^TestDecide$|^TestForgedOwnLink$", ""},

@@ -24,7 +24,7 @@ const (
 	SyncStartsLate    ID = 16 // a sync is followed by the source's newest log, not by the oldest that is needed
 	EarlyConsistent   ID = 17 // a disk counts as consistent at the end of the sync, before replay has passed it
 	LateInconsistent  ID = 18 // a sync begins before the disk counts as inconsistent
-	PausedIgnored     ID = 19 // log-delete does not wait for a member that is paused
+	PausedIgnored     ID = 19 // log-delete does not wait for a member that is behind
 	NoTieBreak        ID = 20 // of two values with one stamp, the one that came first stays
 	HastyDrop         ID = 21 // a deletion order is dropped before all hosts have seen it
 	OwnOverwritten    ID = 22 // a peer's value replaces a link of this host's own
