@@ -45,22 +45,10 @@ func versionOf(t *symtree.Tree, res, host string, number int) string {
 	return v
 }
 
-// gatherClaims reads the version links of the members as claims. Links of
-// hosts that left say nothing any more.
+// gatherClaims tells the claims of this host from those of the others.
 func gatherClaims(t *symtree.Tree, f *Facts) {
-	for _, v := range t.Versions(f.Resource) {
-		link, err := symtree.ParseVersion(v.Value)
-		if err != nil || link.Number != v.Number || !t.IsMember(f.Resource, v.Host) {
-			continue
-		}
-		c := history.Claim{
-			Host: v.Host, Log: history.Log{Number: link.Number, Origin: link.Origin}, Len: link.Pos,
-			Head: link.VersionHead.String(),
-		}
-		if link.Prev != nil {
-			c.Prev = link.Prev.String()
-		}
-		if v.Host == f.Me {
+	for _, c := range history.Claims(t, f.Resource) {
+		if c.Host == f.Me {
 			f.Own = append(f.Own, c)
 		} else {
 			f.Claims = append(f.Claims, c)

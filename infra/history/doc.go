@@ -31,5 +31,28 @@
 // A member never applies anything behind a fork. Lengths count durable bytes
 // only, so a crash can not produce a false alarm.
 //
+// # For people
+//
+// Forks tells of all members at once where their histories part, and of each
+// branch which host began it, since when, how many bytes it has and who stands
+// in it: for status and explain. Since-when is the stamp of the version link by
+// which its author left the common log; it is never written again.
+//
+// # What was checked
+//
+// TestForksModel visits every state that two members can reach in 8 steps and
+// three in 5 (MARS_SIM_DEPTH=2, as in make soak: 10 and 7, some 200,000 states): write,
+// sync, publish, rotate, fetch, replay, crash, secondary, primary, primary
+// --force, invalidate, with links heard of from one member or from all. Forks
+// and Walk say "split" if and only if two members' histories part, and never
+// while nobody was forced. Two limits show there:
+//
+//   - histories are compared by links for logs of one number. Two members that
+//     were both invalidated from others may have none in common with a third
+//     one that stayed behind; it then waits, and nothing is mixed up.
+//   - a host that gave up a log by invalidate must not make one of the same name
+//     at the same place while another member still has the first one. Walk
+//     leads it to the old log, which it has not; so strategy waits there.
+//
 // Everything here is a pure function over values.
 package history

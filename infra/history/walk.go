@@ -31,6 +31,8 @@ type Claim struct {
 	Len  int64  // how much of the log it knows to be durable
 	Head string // digest,log,len
 	Prev string // the head of the log before, empty for the first
+	// Stamp is the Lamport stamp of the link, ns; only Forks looks at it.
+	Stamp int64
 }
 
 // Point is where a member stands.
