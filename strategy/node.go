@@ -118,17 +118,15 @@ func (n *Node) Start() {
 	})
 }
 
-// restoreClock feeds the clock with the stamps of the tree: the own ones are
-// believed, the others are looked at.
+// restoreClock feeds the clock with the stamps of the tree. Believed are those
+// that this clock itself has made, since marsd alone writes these links; the
+// others are looked at: marsadm stamps by the system clock.
 func (n *Node) restoreClock() {
-	var own int64
 	items := n.tree.Items()
-	for _, it := range items {
-		if name, err := symtree.Parse(it.Path); err == nil && it.Kind == symtree.Link && name.Owner() == n.me {
-			own = max(own, it.Stamp)
-		}
+	for _, path := range []string{symtree.AlivePath(n.me), symtree.TimePath(n.me), symtree.TreePath(n.me)} {
+		own, _ := n.tree.Stamp(path)
+		n.cfg.Clock.Restore(lamport.Stamp(own))
 	}
-	n.cfg.Clock.Restore(lamport.Stamp(own))
 	for _, it := range items {
 		if it.Kind == symtree.Link {
 			n.cfg.Clock.Observe(lamport.Stamp(it.Stamp), n.reading())
@@ -140,6 +138,7 @@ func (n *Node) begin() {
 	n.watch = n.env.Watch(n.dirChanged)
 	n.watchAll()
 	n.started = true
+	n.stampAnew(symtree.Implausible(n.tree, n.stamp(), int64(n.cfg.Tunables.MaxLamportFuture())))
 	values := map[string]string{symtree.TreePath(n.me): TreeVersion}
 	if note := symtree.GlobalActualPath(n.me, symtree.ActualDevices); n.cfg.Devices != "" {
 		values[note] = n.cfg.Devices

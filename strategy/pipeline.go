@@ -15,6 +15,7 @@ type pipeline struct {
 	n       *Node
 	running bool
 	commits []commitJob
+	alone   int      // so many jobs are written each by itself
 	dirs    []string // to be read again
 }
 
@@ -61,10 +62,15 @@ func (p *pipeline) run() {
 	}
 }
 
-// runCommits writes all waiting jobs as one.
+// runCommits writes all waiting jobs as one. If that fails each gets a chance of
+// its own, so that one which can not be written does not keep the others back.
 func (p *pipeline) runCommits() {
 	jobs := p.commits
-	p.commits = nil
+	if p.alone > 0 {
+		p.alone--
+		jobs = jobs[:1]
+	}
+	p.commits = slices.Clone(p.commits[len(jobs):])
 	var all []symtree.Change
 	for _, j := range jobs {
 		all = append(all, j.changes...)
@@ -75,8 +81,15 @@ func (p *pipeline) runCommits() {
 	)
 	p.n.env.Offload(func() { skipped, err = p.n.store.Commit(all) }, func() {
 		p.running = false
+		if err != nil && len(jobs) > 1 {
+			p.alone = len(jobs)
+			p.commits = append(jobs, p.commits...)
+			p.run()
+			return
+		}
 		if err != nil {
 			p.n.log.Error("can not write the symlink tree", "err", err)
+			skipped = all // some of it may have been made
 		}
 		for _, c := range skipped {
 			p.dirty(symtree.Parent(c.Path)) // somebody else was faster
@@ -130,6 +143,7 @@ func (p *pipeline) runRescan() {
 // differences as changes made on this host, by marsadm.
 func (n *Node) rescanned(dir string, found *symtree.Tree) {
 	var diff []symtree.Change
+	var ahead []symtree.Item
 	now := map[string]bool{}
 	for _, it := range found.List(dir) {
 		now[it.Path] = true
@@ -141,10 +155,12 @@ func (n *Node) rescanned(dir string, found *symtree.Tree) {
 				n.watch.Add(it.Path)
 				n.pipe.dirty(it.Path)
 			}
-		case !had || old != it.Entry:
+		case had && old == it.Entry:
+		case it.Kind == symtree.Link && !n.cfg.Clock.ObserveOwn(lamport.Stamp(it.Stamp), n.reading()):
+			ahead = append(ahead, it)
+		default:
 			n.tree.Set(it.Path, it.Entry)
 			if it.Kind == symtree.Link {
-				n.cfg.Clock.ObserveOwn(lamport.Stamp(it.Stamp), n.reading())
 				diff = append(diff, symtree.Set(it.Path, it.Value, it.Stamp))
 			} else {
 				diff = append(diff, symtree.Create(it.Path))
@@ -161,6 +177,29 @@ func (n *Node) rescanned(dir string, found *symtree.Tree) {
 		n.gossip.push("", diff)
 		n.kick()
 	}
+	n.stampAnew(ahead)
+}
+
+// stampAnew gives links that were made on this host, while its system clock was
+// not to be believed, stamps of the Lamport clock: no peer would take them as
+// they are, and they would stand against everything newer. What only another
+// host may write is left alone: it gives way when that host sends it.
+func (n *Node) stampAnew(ahead []symtree.Item) {
+	var list []symtree.Change
+	t := n.stamp()
+	for _, it := range ahead {
+		name, err := symtree.Parse(it.Path)
+		if err != nil || name.Owner() != "" && name.Owner() != n.me {
+			continue
+		}
+		c := symtree.Set(it.Path, it.Value, t)
+		c.Instead = it.Stamp
+		list = append(list, c)
+	}
+	if len(list) > 0 {
+		n.log.Warn("links are stamped too far in the future, by a wrong system clock, and get new stamps", "count", len(list), "first", list[0].Path)
+		n.commit(list, nil)
+	}
 }
 
 // forget takes an entry that is gone out of the tree, with all below it.
@@ -175,23 +214,31 @@ func (n *Node) forget(it symtree.Item) {
 
 // applied makes committed changes visible: in memory, to peers, to decisions.
 func (n *Node) applied(peer string, changes []symtree.Change) {
-	before := n.tree.Len()
+	fresh := n.newDirs(changes)
 	symtree.Apply(n.tree, n.markers, changes)
-	if n.tree.Len() != before {
-		n.watchNew(changes)
+	for _, dir := range fresh {
+		n.watch.Add(dir)
+		n.pipe.dirty(dir) // marsadm may have been there before the watch
 	}
 	n.note(changes)
 	n.gossip.push(peer, changes)
 	n.kick()
 }
 
-func (n *Node) watchNew(changes []symtree.Change) {
+// newDirs lists the directories that changes have made, which are to be watched.
+func (n *Node) newDirs(changes []symtree.Change) (list []string) {
 	for _, c := range changes {
+		dir := symtree.Parent(c.Path)
 		switch c.Op {
 		case symtree.OpMkdir:
-			n.watch.Add(c.Path)
+			dir = c.Path
 		case symtree.OpSet, symtree.OpCreate:
-			n.watch.Add(symtree.Parent(c.Path))
+		default:
+			continue
+		}
+		for ; dir != "." && !n.tree.Exists(dir) && !slices.Contains(list, dir); dir = symtree.Parent(dir) {
+			list = append(list, dir)
 		}
 	}
+	return list
 }

@@ -31,6 +31,9 @@ type Change struct {
 	Path  string
 	Value string // OpSet
 	Stamp int64  // OpSet, OpMark, OpRemove
+	// Instead, of an OpSet, is the stamp of a link that gives way though it is
+	// newer, because it is implausibly far ahead; 0: there is none.
+	Instead int64
 }
 
 // String is the change in words, for the log.
@@ -67,7 +70,7 @@ func Mkdir(path string) Change { return Change{Op: OpMkdir, Path: path} }
 func Create(path string) Change { return Change{Op: OpCreate, Path: path} }
 
 // Apply makes changes in memory, markers included, as Store.Commit makes them
-// on the disk: a link never gives way to an older one, and what is newer than
+// on the disk: a link never gives way to an older one (but see Change.Instead), and what is newer than
 // the stamp of a removal stays. It returns the changes that were not made.
 func Apply(t *Tree, markers map[string]int64, changes []Change) (skipped []Change) {
 	for _, c := range changes {
@@ -83,7 +86,7 @@ func apply(t *Tree, markers map[string]int64, c Change) bool {
 	switch c.Op {
 	case OpSet:
 		e := Entry{Kind: Link, Value: c.Value, Stamp: c.Stamp}
-		return !(had && old.Kind == Link && old.Newer(e)) && t.Set(c.Path, e)
+		return !(had && old.Kind == Link && old.Newer(e) && !c.replaces(old.Stamp)) && t.Set(c.Path, e)
 	case OpRemove:
 		if !had {
 			return true
@@ -105,6 +108,9 @@ func apply(t *Tree, markers map[string]int64, c Change) bool {
 	}
 	return false
 }
+
+// replaces reports whether a link with that stamp gives way in any case.
+func (c Change) replaces(stamp int64) bool { return c.Instead != 0 && c.Instead == stamp }
 
 // Newer reports whether the link e wins over o: a newer stamp, or at equal
 // stamps the larger value. It is a strict order.

@@ -60,10 +60,14 @@ func (s *Store) Commit(changes []Change) (skipped []Change, err error) {
 
 // newestSets leaves one OpSet of each path, the one that wins by the merge rule:
 // what hosts pass on to each other does not arrive in the order of its stamps.
-// Those that come behind it and lose are skipped.
+// Those that come behind it and lose are skipped. Of several OpMark of one path
+// only the last one counts: the marker has one name.
 func newestSets(changes []Change) (out, skipped []Change) {
-	best := map[string]int{}
+	best, marks := map[string]int{}, map[string]int{}
 	for i, c := range changes {
+		if c.Op == OpMark {
+			marks[c.Path] = i
+		}
 		if c.Op != OpSet {
 			continue
 		}
@@ -74,6 +78,7 @@ func newestSets(changes []Change) (out, skipped []Change) {
 	}
 	for i, c := range changes {
 		switch {
+		case c.Op == OpMark && marks[c.Path] != i:
 		case c.Op != OpSet || best[c.Path] == i:
 			out = append(out, c)
 		case i > best[c.Path]:
@@ -253,6 +258,9 @@ func (c *commit) newer(ch Change) (bool, error) {
 	fi, err := c.fs.Lstat(ch.Path)
 	if errors.Is(err, env.ErrNotExist) || err == nil && fi.Kind != env.KindLink {
 		return false, nil // the rename says what is wrong with another sort
+	}
+	if err == nil && ch.replaces(fi.MtimeNS) {
+		return false, nil
 	}
 	if err != nil || fi.MtimeNS != ch.Stamp {
 		return fi.MtimeNS > ch.Stamp, err

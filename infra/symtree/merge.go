@@ -60,12 +60,29 @@ type Context struct {
 // or markers have changed.
 func NewContext(t *Tree, markers map[string]int64, me string, now, maxFuture int64) *Context {
 	c := &Context{Me: me, Now: now, MaxFuture: maxFuture, blocks: blocks(t, markers)}
+	for path, stamp := range c.blocks { // order does not matter: each by itself
+		if future(stamp, now, maxFuture) {
+			delete(c.blocks, path)
+		}
+	}
 	c.acks = t.acks(me)
 	c.deleted = math.MaxInt
 	for _, host := range membersAnd(t, me) {
 		c.deleted = min(c.deleted, t.deleted(host))
 	}
 	return c
+}
+
+// Implausible lists the links of t that are stamped too far ahead, in the order
+// of Walk; see Context.MaxFuture.
+func Implausible(t *Tree, now, maxFuture int64) (list []Item) {
+	t.Walk(func(path string, e Entry) bool {
+		if e.Kind == Link && future(e.Stamp, now, maxFuture) {
+			list = append(list, Item{path, e})
+		}
+		return true
+	})
+	return list
 }
 
 // future reports whether a stamp is implausibly far ahead.
@@ -163,7 +180,11 @@ func (c *Context) Merge(t *Tree, links []Item) (changes []Change, refused []Refu
 		case Keep:
 		case Take:
 			taken[l.Path] = l.Entry
-			changes = append(changes, Set(l.Path, l.Value, l.Stamp))
+			ch := Set(l.Path, l.Value, l.Stamp)
+			if exists && future(old.Stamp, c.Now, c.MaxFuture) {
+				ch.Instead = old.Stamp
+			}
+			changes = append(changes, ch)
 		default:
 			refused = append(refused, Refusal{l, v})
 		}

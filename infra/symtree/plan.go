@@ -60,7 +60,8 @@ type planner struct {
 // its markers. It is called whenever orders, acknowledgements or members have
 // changed, and now and then for the age of markers.
 func PlanDeletions(t *Tree, markers map[string]int64, ctx PlanContext) Deletions {
-	orders := t.Orders()
+	// What is stamped too far ahead is quarantined: who made it stamps it anew.
+	orders := slices.DeleteFunc(t.Orders(), func(o Order) bool { return future(o.Stamp, ctx.Now, ctx.MaxFuture) })
 	if len(orders) == 0 && len(markers) == 0 {
 		return Deletions{}
 	}
@@ -190,7 +191,7 @@ func (p *planner) tidy() {
 		if _, ok := p.pending[path]; ok && err == nil {
 			continue
 		}
-		if e, ok := p.after.Get(path); ok && e.Kind != Dir && !p.newer(e, stamp) {
+		if e, ok := p.after.Get(path); ok && e.Kind != Dir && !p.newer(e, stamp) && !future(stamp, p.Now, p.MaxFuture) {
 			p.remove(Item{path, e}, stamp)
 			if p.after.Exists(path) {
 				continue
@@ -200,7 +201,7 @@ func (p *planner) tidy() {
 		if name.Kind == KindLog || name.Kind == KindVersion {
 			life = NumberedMarkerLife
 		}
-		if err != nil || p.Now > stamp && uint64(p.Now)-uint64(stamp) > uint64(life) {
+		if err != nil || future(stamp, p.Now, p.MaxFuture) || p.Now > stamp && uint64(p.Now)-uint64(stamp) > uint64(life) {
 			p.do(Change{Op: OpUnmark, Path: path})
 		}
 	}

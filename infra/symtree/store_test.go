@@ -495,6 +495,81 @@ func TestCommitNewest(t *testing.T) {
 	}
 }
 
+// TestCommitMarks: orders that have gathered while hosts were cut off may mark
+// one path several times in one batch.
+func TestCommitMarks(t *testing.T) {
+	fs := newMemFS()
+	fs.putLink("resource-r/size", "5", 50)
+	store := NewStore(fs, DaemonTemp)
+	mark := func(stamp int64) Change { return Change{Op: OpMark, Path: "resource-r/primary", Stamp: stamp} }
+	if _, err := store.Commit([]Change{mark(60), mark(70)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, markers, err := store.Load(); err != nil || markers["resource-r/primary"] != 70 {
+		t.Errorf("%v, %v", markers, err)
+	}
+}
+
+// TestInstead: a link that is stamped too far ahead gives way on the disk and
+// in memory, but only that very one.
+func TestInstead(t *testing.T) {
+	const far = int64(9e18)
+	fs := newMemFS()
+	fs.putLink("uuid", "u", 1)
+	fs.putLink("userspace/x", "poison", far)
+	store := NewStore(fs, DaemonTemp)
+	tree, markers, err := store.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Implausible(tree, 100, 1000); len(got) != 1 || got[0].Path != "userspace/x" {
+		t.Fatalf("implausible: %v", got)
+	}
+	fine := Item{"userspace/x", Entry{Kind: Link, Value: "fine", Stamp: 99}}
+	changes, refused := NewContext(tree, markers, "a", 100, 1000).Merge(tree, []Item{fine})
+	if len(changes) != 1 || len(refused) != 0 {
+		t.Fatalf("%v, %v", changes, refused)
+	}
+	for range 2 {
+		if skipped, err := store.Commit(changes); err != nil || len(skipped) != 0 {
+			t.Fatalf("%v, %v", skipped, err)
+		}
+		if skipped := Apply(tree, markers, changes); len(skipped) != 0 {
+			t.Fatalf("in memory: %v", skipped)
+		}
+	}
+	again, _, err := store.Load()
+	if err != nil || again.String() != tree.String() {
+		t.Errorf("on the disk\n%vin memory\n%v%v", again, tree, err)
+	}
+	if v, _ := tree.Value("userspace/x"); v != "fine" {
+		t.Errorf("the link is %q", v)
+	}
+	other := changes
+	other[0].Instead, other[0].Stamp = 98, 97
+	if skipped, err := store.Commit(other); err != nil || len(skipped) != 1 {
+		t.Errorf("a newer link gave way to an older one: %v, %v", skipped, err)
+	}
+}
+
+// TestPoisonedOrder: an order that is stamped too far ahead deletes nothing and
+// leaves no marker.
+func TestPoisonedOrder(t *testing.T) {
+	tree := New()
+	tree.SetLink(IPPath("a"), "x", 1)
+	tree.SetLink("userspace/x", "v", 50)
+	tree.SetLink(DeletePath(1, "a"), "/mars/userspace/x", 9e18)
+	markers := map[string]int64{"userspace/y": 9e18}
+	d := PlanDeletions(tree, markers, PlanContext{Me: "a", Now: 100, MaxFuture: 1000})
+	if len(d.Acks)+len(d.Drops) != 0 || len(d.Work) != 1 || d.Work[0].Op != OpUnmark {
+		t.Errorf("%+v", d)
+	}
+	made := Item{"userspace/y", Entry{Kind: Link, Value: "v", Stamp: 99}}
+	if changes, refused := NewContext(tree, markers, "b", 100, 1000).Merge(tree, []Item{made}); len(changes) != 1 {
+		t.Errorf("a poisoned marker keeps a link out: %v", refused)
+	}
+}
+
 // TestRescanFlat: one directory as it is, those below empty.
 func TestRescanFlat(t *testing.T) {
 	fs := newMemFS()

@@ -70,7 +70,7 @@
 //
 // # Faults
 //
-//	Node.Crash, Kill, Start, CrashAtFSOp, CrashImage, SyncAll
+//	Node.Crash, Kill, Start, CrashAtFSOp, CrashImage, RestoreFS, SyncAll
 //	Disk.Fail (FailNth, FailKind, own), Stall, SetSlow, SetLatency, Lie;
 //	the same of Node.File(name)
 //	Disk.WriteAt, Node.Poke: corruption

@@ -146,6 +146,20 @@ func (n *Node) adopt(im *Image) {
 	}
 }
 
+// RestoreFS gives a node whose process does not run the file system of an
+// image, as somebody does who puts a backup of /mars back; the disks stay as
+// they are. The image can be used again.
+func (n *Node) RestoreFS(im *Image) {
+	if n.up {
+		panic("simenv: " + n.host + " is running")
+	}
+	r, m := newRNG(0), Zero()
+	im.settle()
+	n.w.stopCoroutines(n)
+	n.fs = im.fs.crash(&r, &m)
+	n.fs.clock = n.wall
+}
+
 // FS is the image's file system. Changes stay within the image.
 func (im *Image) FS() env.FS { return &fsHandle{img: im.fs} }
 
