@@ -32,7 +32,7 @@ type Facts struct {
 	Prev       string                // own version value of log Replay.Number-1
 	Claims     []history.Claim       // of all other members
 	Own        []history.Claim       // own version links
-	Peers      []Peer                // other hosts of the cluster, sorted by name
+	Peers      []Peer                // other hosts that have to do with the resource, sorted by name
 	Primaries  []string              // other hosts that say that they are actually primary
 	Deleted    func(log string) bool // ordered to be deleted
 }

@@ -1,6 +1,8 @@
 package strategy
 
 import (
+	"slices"
+
 	"mars/infra/history"
 	"mars/infra/symtree"
 )
@@ -56,12 +58,16 @@ func gatherClaims(t *symtree.Tree, f *Facts) {
 	}
 }
 
+// gatherPeers looks at those that have to do with the resource: a cluster may
+// have many more hosts.
 func gatherPeers(t *symtree.Tree, f *Facts, connected func(string) bool) {
-	for _, h := range t.Hosts() {
-		if h == f.Me {
+	hosts := append(t.Members(f.Resource), t.ActualHosts(f.Resource)...)
+	slices.Sort(hosts)
+	for _, h := range slices.Compact(hosts) {
+		addr, known := t.Value(symtree.IPPath(h))
+		if h == f.Me || !known {
 			continue
 		}
-		addr, _ := t.Value(symtree.IPPath(h))
 		p := Peer{Host: h, Addr: addr, Connected: connected(h), Member: t.IsMember(f.Resource, h)}
 		if r, ok := t.Replay(f.Resource, h); ok {
 			p.Lognr = r.Number

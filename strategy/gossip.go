@@ -12,8 +12,8 @@ import (
 )
 
 // gossip exchanges the symlink tree with the other hosts. Each host subscribes
-// to the tree of every other one: it gets all of it once, then every change as
-// it happens. What a host learns it passes on, so the tree also reaches hosts
+// to the trees of others (see overlay): it gets all of it once, then every change
+// as it happens. What a host learns it passes on, so the tree also reaches hosts
 // that can not talk to each other.
 type gossip struct {
 	n         *Node
@@ -21,10 +21,31 @@ type gossip struct {
 	subs      []*subscriber // who subscribes to us
 	listeners []env.Listener
 	flush     env.Task
+
+	stale  bool                     // something has changed that wanted looks at
+	size   int                      // hosts of the cluster
+	order  int                      // number of the last subscription, either way
+	failed map[string]time.Duration // when a connection failed last, by host; looked up only
+	lazy   env.Timer                // when passed-on signs of life are sent
+	idle   bool                     // the timer is not running
 }
+
+// lazyTime is how long signs of life of others wait to be passed on in a large
+// cluster: meanwhile most subscribers have them from somebody else.
+const lazyTime = time.Second
+
+// failedTime is how long a host that could not be reached is passed over.
+const failedTime = 5 * time.Minute
 
 func (g *gossip) init(n *Node) {
 	g.n = n
+	g.failed, g.idle, g.stale = map[string]time.Duration{}, true, true
+	g.lazy = n.env.NewTimer(func() {
+		g.idle = true
+		for _, s := range slices.Clone(g.subs) {
+			s.wake()
+		}
+	})
 	g.flush.Fn = func() {
 		for _, s := range slices.Clone(g.subs) {
 			s.flush()
@@ -44,6 +65,7 @@ func (g *gossip) listen() error {
 }
 
 func (g *gossip) close() {
+	g.lazy.Stop()
 	for _, l := range g.listeners {
 		l.Close()
 	}
@@ -74,27 +96,76 @@ func (n *Node) greeted(theirs *wire.Hello, proved string, p wire.Purpose) error 
 		return &wire.Error{Code: wire.CodeCluster, Text: "host is not in the cluster"}
 	}
 	if !n.cfg.Clock.Meet(theirs.Stamp, theirs.SystemTime, n.reading()) {
-		n.log.Warn("the clocks of this host and a peer are too far apart", "peer", theirs.Host, "theirs", theirs.SystemTime, "ours", n.env.Wall())
+		n.complain(theirs.Host, "the clocks of this host and a peer are too far apart", "theirs", theirs.SystemTime, "ours", n.env.Wall())
 	}
 	return nil
 }
 
-// reconcile keeps one subscription for every other host of the cluster.
-func (g *gossip) reconcile() {
+// wanted are the hosts to subscribe to, sorted: all of a small cluster. In a
+// large one the members of our resources, those of the overlay, and whoever
+// subscribed to us before we did to it, so that nobody talks to the deaf.
+func (g *gossip) wanted() []string {
 	hosts := g.n.tree.Hosts()
+	g.size = len(hosts)
+	others := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return h == g.n.me })
+	if g.size <= meshSize {
+		return others
+	}
+	var list []string
+	for _, res := range g.n.tree.Resources() {
+		if g.n.tree.IsMember(res, g.n.me) {
+			list = append(list, g.n.tree.Members(res)...)
+		}
+	}
+	now := g.n.env.Mono()
+	list = append(list, overlay(hosts, g.n.me, func(h string) standing {
+		at, failed := g.failed[h]
+		p := g.find(h)
+		return standing{connected: p != nil && p.synced, failed: failed && now-at < failedTime, at: int64(at)}
+	})...)
+	for _, s := range g.subs {
+		if p := g.find(s.host); s.subscribed && (p == nil || s.order < p.order) {
+			list = append(list, s.host)
+		}
+	}
+	slices.Sort(list)
+	return slices.DeleteFunc(slices.Compact(list), func(h string) bool {
+		_, ok := slices.BinarySearch(others, h)
+		return !ok
+	})
+}
+
+// look notes whether changes of the tree have to do with whom to subscribe to.
+func (g *gossip) look(changes []symtree.Change) {
+	for _, c := range changes {
+		if name, err := symtree.Parse(c.Path); err == nil && (name.Kind == symtree.KindIP || name.Kind == symtree.KindData) {
+			g.stale = true
+			return
+		}
+	}
+}
+
+// reconcile keeps one subscription for every host that is wanted.
+func (g *gossip) reconcile() {
+	if !g.stale {
+		return
+	}
+	g.stale = false
+	hosts := g.wanted()
 	for _, p := range slices.Clone(g.peers) {
 		addr, _ := g.n.tree.Value(symtree.IPPath(p.host))
-		if !slices.Contains(hosts, p.host) || addr != p.addr {
+		if _, ok := slices.BinarySearch(hosts, p.host); !ok || addr != p.addr {
 			p.stop()
 			g.peers = slices.DeleteFunc(g.peers, func(x *peer) bool { return x == p })
 		}
 	}
 	for _, h := range hosts {
-		if h == g.n.me || g.find(h) != nil {
+		if g.find(h) != nil {
 			continue
 		}
 		addr, _ := g.n.tree.Value(symtree.IPPath(h))
-		p := &peer{g: g, host: h, addr: addr}
+		g.order++
+		p := &peer{g: g, host: h, addr: addr, order: g.order}
 		p.retry = g.n.env.NewTimer(p.dial)
 		g.peers = append(g.peers, p)
 		slices.SortFunc(g.peers, func(a, b *peer) int { return cmpString(a.host, b.host) })
@@ -113,12 +184,11 @@ func cmpString(a, b string) int {
 }
 
 func (g *gossip) find(host string) *peer {
-	for _, p := range g.peers {
-		if p.host == host {
-			return p
-		}
+	i, ok := slices.BinarySearchFunc(g.peers, host, func(p *peer, h string) int { return cmpString(p.host, h) })
+	if !ok {
+		return nil
 	}
-	return nil
+	return g.peers[i]
 }
 
 func (g *gossip) connected(host string) bool {
@@ -165,13 +235,34 @@ func (g *gossip) push(from string, changes []symtree.Change) {
 			continue
 		}
 		l := wire.Link{Path: c.Path, Value: e.Value, Stamp: lamport.Stamp(e.Stamp), Kind: wire.KindLink}
+		lazy := from != "" && g.size > meshSize && signOfLife(name.Kind)
 		for _, s := range g.subs {
-			if s.host != from && s.subscribed {
+			switch {
+			case s.host == from || !s.subscribed:
+			case lazy:
+				s.addLazy(l)
+			default:
 				s.add(l)
 			}
 		}
+		if lazy && g.idle {
+			g.idle = false
+			g.lazy.Reset(lazyTime)
+		}
 	}
 	g.n.env.Schedule(&g.flush)
+}
+
+// signOfLife tells the links that every host renews all the time.
+func signOfLife(k symtree.Kind) bool { return k == symtree.KindAlive || k == symtree.KindTime }
+
+// heard notes what a host has sent: that need not be passed on to it.
+func (g *gossip) heard(from string, links []wire.Link) {
+	for _, s := range g.subs {
+		if s.host == from {
+			s.heard(links)
+		}
+	}
 }
 
 // notifyAll asks every peer to look at its tree and to say that it lives.
@@ -189,6 +280,7 @@ type peer struct {
 	g       *gossip
 	host    string
 	addr    string
+	order   int // when it began, in the order of all subscriptions
 	conn    env.Conn
 	greeted bool
 	life    uint64 // of the host, as it said; 0: not known
@@ -197,6 +289,9 @@ type peer struct {
 	backoff time.Duration
 	retry   env.Timer
 	said    bool // that it is unreachable
+	since   time.Duration
+	waiting int  // bytes of its links on their way to the disk
+	behind  bool // links were dropped: the whole tree is needed again
 }
 
 func (p *peer) dial() {
@@ -216,6 +311,7 @@ func (p *peer) stop() {
 
 // Opened implements env.ConnHandler.
 func (p *peer) Opened(c env.Conn) {
+	p.since, p.behind = p.g.n.env.Mono(), false
 	h := p.g.n.hello(wire.ForTree)
 	c.Send(h.Append(nil))
 	c.Send((&wire.SubscribeTree{}).Append(nil))
@@ -237,7 +333,8 @@ func (p *peer) Frame(c env.Conn, f []byte) {
 	case t == wire.TypeTreeLinks:
 		var m wire.TreeLinks
 		if err = m.Decode(f); err == nil {
-			n.merge(p.host, m.Links)
+			p.g.heard(p.host, m.Links)
+			n.merge(p, m.Links)
 		}
 	case t == wire.TypeTreeBegin:
 		var m wire.TreeBegin
@@ -245,7 +342,8 @@ func (p *peer) Frame(c env.Conn, f []byte) {
 			n.cfg.Clock.Observe(m.Stamp, n.reading())
 		}
 	case t == wire.TypeTreeEnd:
-		p.synced, p.backoff, p.said = true, 0, false
+		p.synced, p.said, p.g.stale = true, false, true
+		delete(p.g.failed, p.host)
 		n.log.Info("connected", "peer", p.host)
 		n.kick()
 	case t == wire.TypeHeartbeat:
@@ -260,7 +358,7 @@ func (p *peer) Frame(c env.Conn, f []byte) {
 		}
 	}
 	if err != nil {
-		n.log.Warn("a peer's tree can not be used", "peer", p.host, "err", err)
+		n.complain(p.host, "a peer's tree can not be used", "err", err)
 		c.Close()
 	}
 }
@@ -275,13 +373,22 @@ func (p *peer) Closed(_ env.Conn, err error) {
 	if p.stopped {
 		return
 	}
+	now := p.g.n.env.Mono()
+	if was && now-p.since > steadyTime {
+		p.backoff = 0
+	}
+	p.g.failed[p.host], p.g.stale = now, true
 	if !p.said {
 		p.said = true
 		p.g.n.log.Warn("no connection", "peer", p.host, "addr", p.addr, "err", err)
 	}
 	p.backoff = min(max(2*p.backoff, 250*time.Millisecond), 5*time.Second)
 	p.retry.Reset(p.backoff)
-	if was {
+	if was || p.g.size > meshSize {
 		p.g.n.kick()
 	}
 }
+
+// steadyTime is how long a connection must have lasted to be made anew at once:
+// one that is always broken at the same place is not.
+const steadyTime = 2 * time.Second

@@ -10,8 +10,18 @@ import (
 	"mars/infra/wire"
 )
 
+// maxWaiting is how many bytes of one peer's links may be on their way to the
+// disk. What comes beyond is dropped, and the whole tree asked for once more
+// when the others are written.
+const maxWaiting = 16 << 20
+
 // merge takes in links that a peer sent, by the rules of symtree.
-func (n *Node) merge(from string, links []wire.Link) {
+func (n *Node) merge(p *peer, links []wire.Link) {
+	from := p.host
+	if p.waiting > maxWaiting {
+		p.behind = true
+		return
+	}
 	now := int64(n.cfg.Clock.Now(n.reading()))
 	ctx := symtree.NewContext(n.tree, n.markers, n.me, now, int64(n.cfg.Tunables.MaxLamportFuture()))
 	items := make([]symtree.Item, 0, len(links))
@@ -21,39 +31,63 @@ func (n *Node) merge(from string, links []wire.Link) {
 		}
 	}
 	take, refused := ctx.Merge(n.tree, items)
+	keep := refused[:0]
 	for _, r := range refused {
+		if r.Verdict == symtree.RefuseDeleted || r.Verdict == symtree.RefuseOwn {
+			keep = append(keep, r)
+		}
 		switch r.Verdict {
 		case symtree.RefuseCluster:
-			n.log.Error("a peer belongs to another cluster", "peer", from, "uuid", r.Value)
+			n.complain(from, "a peer belongs to another cluster", "uuid", r.Value)
 			return
 		case symtree.RefuseFuture:
-			n.log.Warn("a link is stamped too far in the future and is ignored", "peer", from, "path", r.Path, "stamp", lamport.Stamp(r.Stamp))
+			n.complain(from, "a link is stamped too far in the future and is ignored", "path", r.Path, "stamp", lamport.Stamp(r.Stamp))
+		case symtree.RefuseFull:
+			n.complain(from, "the symlink tree is full: a new link is refused", "path", clip(r.Path), "entries", n.tree.Len(), "limit", symtree.MaxEntries, "bytes", n.tree.Bytes(), "limit", symtree.MaxBytes)
+		case symtree.RefuseGrammar, symtree.RefuseValue:
+			n.complain(from, "a link has no name or value of the symlink tree and is ignored", "path", clip(r.Path), "value", clip(r.Value))
 		}
 		n.cfg.Clock.Observe(lamport.Stamp(r.Stamp), n.reading())
 	}
 	for _, c := range take {
 		n.cfg.Clock.Observe(lamport.Stamp(c.Stamp), n.reading())
 	}
-	n.take(from, take)
-	n.commit(symtree.Repair(n.tree, n.markers, n.me, n.stamp(), refused), nil)
+	p.took(take, keep)
 }
 
-// take commits what a peer sent. It is sent once only, so what can not be
-// written now is kept, the newest value of each link, until it can.
-func (n *Node) take(from string, changes []symtree.Change) {
-	n.commitFrom(from, changes, func(err error) {
+// took commits what a peer has sent. What is refused is repaired when that is in
+// the tree: it tells which numbers of orders are used up.
+func (p *peer) took(take []symtree.Change, refused []symtree.Refusal) {
+	n := p.g.n
+	bytes := 0
+	for _, c := range take {
+		bytes += len(c.Path) + len(c.Value) + 64
+	}
+	p.waiting += bytes
+	n.commitFrom(p.host, take, func(err error) {
 		if err == nil {
-			return
+			n.commit(symtree.Repair(n.tree, n.markers, n.me, n.stamp(), refused), nil)
+		} else {
+			n.keep(take)
 		}
-		for _, c := range changes {
-			if old, ok := n.untaken[c.Path]; !ok || old.Stamp < c.Stamp {
-				n.untaken[c.Path] = c
-			}
-		}
-		if !n.takeAgain.Armed() && !n.stopping {
-			n.takeAgain.Reset(time.Second)
+		if p.waiting -= bytes; p.waiting == 0 && p.behind && p.conn != nil && p.greeted {
+			p.behind = false
+			p.conn.Send((&wire.SubscribeTree{}).Append(nil))
 		}
 	})
+}
+
+// keep remembers what a peer sent and what could not be written now, the newest
+// value of each link: it is sent once only.
+func (n *Node) keep(changes []symtree.Change) {
+	for _, c := range changes {
+		if old, ok := n.untaken[c.Path]; !ok || old.Stamp < c.Stamp {
+			n.untaken[c.Path] = c
+		}
+	}
+	if !n.takeAgain.Armed() && !n.stopping {
+		n.takeAgain.Reset(time.Second)
+	}
 }
 
 // takeUntaken tries again what could not be written.
@@ -64,8 +98,15 @@ func (n *Node) takeUntaken() {
 	}
 	slices.SortFunc(list, func(a, b symtree.Change) int { return strings.Compare(a.Path, b.Path) })
 	clear(n.untaken)
-	n.take("", list)
+	n.commitFrom("", list, func(err error) {
+		if err != nil {
+			n.keep(list)
+		}
+	})
 }
+
+// clip shortens what a peer sent for the log.
+func clip(s string) string { return s[:min(len(s), 100)] }
 
 // deletions carries out the deletion protocol of todo-global. The parts of a
 // plan are committed one after the other: an acknowledgement must not survive

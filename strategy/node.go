@@ -14,6 +14,11 @@ import (
 	"mars/infra/tunable"
 )
 
+// beatShare is how much later each further host of a large cluster makes the
+// next heartbeat of all: 1,000 hosts send one every 25 s, within the time that
+// wait-cluster waits.
+const beatShare = 25 * time.Millisecond
+
 // TreeVersion is the version of the symlink tree's format (the link tree-$host).
 const TreeVersion = "0.1"
 
@@ -63,6 +68,8 @@ type Node struct {
 
 	untaken   map[string]symtree.Change // of peers, by path: could not be written
 	takeAgain env.Timer
+
+	complaints complaints
 
 	resources []*resource // sorted by name
 	deleting  bool        // a plan of deletions is being committed
@@ -216,13 +223,15 @@ func (n *Node) kick() {
 	}
 }
 
-// heartbeat renews the links by which others see that this host lives.
+// heartbeat renews the links by which others see that this host lives: in large
+// clusters less often, since everybody hears of everybody.
 func (n *Node) heartbeat() {
 	n.touchAlive()
 	for _, r := range n.resources {
 		r.wenv.Post(r.w.measure)
 	}
-	every := max(n.cfg.Tunables.PropagateInterval(), time.Second)
+	n.kick()
+	every := max(n.cfg.Tunables.PropagateInterval(), time.Second, time.Duration(n.gossip.size)*beatShare)
 	if !n.stopping {
 		n.beat.Reset(every)
 	}
@@ -246,6 +255,7 @@ func (n *Node) periodic() {
 	for _, dir := range n.dirs() {
 		n.pipe.dirty(dir)
 	}
+	n.gossip.stale = true
 	n.kick()
 	if !n.stopping {
 		n.slow.Reset(n.cfg.Tunables.ScanInterval())

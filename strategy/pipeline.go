@@ -14,9 +14,10 @@ import (
 type pipeline struct {
 	n       *Node
 	running bool
-	commits []commitJob
-	alone   int      // so many jobs are written each by itself
-	dirs    []string // to be read again
+	commits []commitJob // our own
+	merges  []commitJob // what peers have sent
+	alone   int         // so many jobs are written each by itself
+	dirs    []string    // to be read again
 }
 
 type commitJob struct {
@@ -37,7 +38,11 @@ func (n *Node) commitFrom(peer string, changes []symtree.Change, done func(error
 		}
 		return
 	}
-	n.pipe.commits = append(n.pipe.commits, commitJob{changes, peer, done})
+	if job := (commitJob{changes, peer, done}); peer == "" {
+		n.pipe.commits = append(n.pipe.commits, job)
+	} else {
+		n.pipe.merges = append(n.pipe.merges, job)
+	}
 	n.pipe.run()
 }
 
@@ -48,12 +53,12 @@ func (p *pipeline) dirty(dir string) {
 	p.run()
 }
 
-func (p *pipeline) idle() bool { return !p.running && len(p.commits) == 0 }
+func (p *pipeline) idle() bool { return !p.running && len(p.commits)+len(p.merges) == 0 }
 
 func (p *pipeline) run() {
 	switch {
 	case p.running:
-	case len(p.commits) > 0:
+	case len(p.commits)+len(p.merges) > 0:
 		p.running = true
 		p.runCommits()
 	case len(p.dirs) > 0 && p.n.started:
@@ -62,15 +67,39 @@ func (p *pipeline) run() {
 	}
 }
 
-// runCommits writes all waiting jobs as one. If that fails each gets a chance of
-// its own, so that one which can not be written does not keep the others back.
-func (p *pipeline) runCommits() {
-	jobs := p.commits
+// maxBatch is how many changes of peers are written at once: our own wait for
+// no more of them.
+const maxBatch = 2048
+
+// next takes the jobs that are written as one: all of our own, and of those of
+// peers as many as are bearable, in the order they came in.
+func (p *pipeline) next() (jobs []commitJob) {
 	if p.alone > 0 {
 		p.alone--
-		jobs = jobs[:1]
+		from := &p.commits
+		if len(p.commits) == 0 {
+			from = &p.merges
+		}
+		jobs, *from = (*from)[:1:1], (*from)[1:]
+		return jobs
 	}
-	p.commits = slices.Clone(p.commits[len(jobs):])
+	jobs, p.commits = p.commits, nil
+	n, k := 0, 0
+	for k < len(p.merges) && (k == 0 || n+len(p.merges[k].changes) <= maxBatch) {
+		n += len(p.merges[k].changes)
+		k++
+	}
+	jobs = append(jobs, p.merges[:k]...)
+	if p.merges = p.merges[k:]; len(p.merges) == 0 {
+		p.merges = nil
+	}
+	return jobs
+}
+
+// runCommits writes jobs as one. If that fails each gets a chance of its own, so
+// that one which can not be written does not keep the others back.
+func (p *pipeline) runCommits() {
+	jobs := p.next()
 	var all []symtree.Change
 	for _, j := range jobs {
 		all = append(all, j.changes...)
@@ -82,8 +111,13 @@ func (p *pipeline) runCommits() {
 	p.n.env.Offload(func() { skipped, err = p.n.store.Commit(all) }, func() {
 		p.running = false
 		if err != nil && len(jobs) > 1 {
+			own := slices.IndexFunc(jobs, func(j commitJob) bool { return j.from != "" })
+			if own < 0 {
+				own = len(jobs)
+			}
 			p.alone = len(jobs)
-			p.commits = append(jobs, p.commits...)
+			p.commits = append(slices.Clone(jobs[:own]), p.commits...)
+			p.merges = append(slices.Clone(jobs[own:]), p.merges...)
 			p.run()
 			return
 		}
@@ -145,6 +179,11 @@ func (n *Node) rescanned(dir string, found *symtree.Tree) {
 	var diff []symtree.Change
 	var ahead []symtree.Item
 	now := map[string]bool{}
+	if found.Exists(dir) { // it may be looked at before the one above
+		for d := dir; d != "." && !n.tree.Exists(d); d = symtree.Parent(d) {
+			n.watch.Add(d)
+		}
+	}
 	for _, it := range found.List(dir) {
 		now[it.Path] = true
 		old, had := n.tree.Get(it.Path)
@@ -174,6 +213,7 @@ func (n *Node) rescanned(dir string, found *symtree.Tree) {
 		}
 	}
 	if len(diff) > 0 {
+		n.gossip.look(diff)
 		n.gossip.push("", diff)
 		n.kick()
 	}
@@ -221,8 +261,17 @@ func (n *Node) applied(peer string, changes []symtree.Change) {
 		n.pipe.dirty(dir) // marsadm may have been there before the watch
 	}
 	n.note(changes)
+	n.gossip.look(changes)
 	n.gossip.push(peer, changes)
-	n.kick()
+	if slices.ContainsFunc(changes, matters) {
+		n.kick()
+	}
+}
+
+// matters tells whether a change can make a difference to any decision.
+func matters(c symtree.Change) bool {
+	name, err := symtree.Parse(c.Path)
+	return err != nil || !signOfLife(name.Kind)
 }
 
 // newDirs lists the directories that changes have made, which are to be watched.

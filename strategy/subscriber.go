@@ -67,7 +67,8 @@ func (x *guest) Frame(c env.Conn, f []byte) {
 		return
 	}
 	if x.port == env.PortTree {
-		s := &subscriber{n: x.n, conn: c, host: x.hello.Host, life: x.hello.Life}
+		x.n.gossip.order++
+		s := &subscriber{n: x.n, conn: c, host: x.hello.Host, life: x.hello.Life, order: x.n.gossip.order, lazy: map[string]wire.Link{}}
 		x.n.gossip.met(s.host, s.life)
 		x.n.gossip.subs = append(x.n.gossip.subs, s)
 		c.Move(x.n.env, s)
@@ -78,7 +79,7 @@ func (x *guest) Frame(c env.Conn, f []byte) {
 }
 
 func (x *guest) refuse(c env.Conn, err error) {
-	x.n.log.Warn("refused a connection", "peer", c.Peer().Host, "err", err)
+	x.n.complain(c.Peer().Host, "refused a connection", "err", err)
 	if e, ok := err.(*wire.Error); ok {
 		c.Send(e.Append(nil))
 	}
@@ -99,7 +100,9 @@ type subscriber struct {
 	life       uint64 // of the host
 	subscribed bool
 	stale      bool // changes were dropped: it needs the whole tree
+	order      int  // when it began, in the order of all subscriptions
 	pending    []wire.Link
+	lazy       map[string]wire.Link // by path: signs of life to be passed on
 	buf        []byte
 }
 
@@ -110,8 +113,15 @@ func (s *subscriber) Opened(env.Conn) {}
 func (s *subscriber) Frame(c env.Conn, f []byte) {
 	switch wire.TypeOf(f) {
 	case wire.TypeSubscribeTree:
-		s.subscribed = true
+		if s.subscribed = true; s.conn.Queued() > highWater {
+			s.stale = true // what it has asked for already is still under way
+			return
+		}
 		s.sendAll()
+		if g := &s.n.gossip; g.size > meshSize {
+			g.stale = true
+			s.n.kick()
+		}
 	case wire.TypeNotify:
 		var m wire.Notify
 		if err := m.Decode(f); err != nil {
@@ -128,7 +138,7 @@ func (s *subscriber) Frame(c env.Conn, f []byte) {
 func (s *subscriber) sendAll() {
 	s.pending, s.stale = s.pending[:0], false
 	items := s.n.tree.Links()
-	begin := wire.TreeBegin{Stamp: lamport.Stamp(s.n.stamp()), Count: uint32(len(items))}
+	begin := wire.TreeBegin{Stamp: lamport.Stamp(s.n.stamp()), Count: uint32(min(len(items), wire.MaxLinks))}
 	s.conn.Send(begin.Append(s.buf[:0]))
 	for _, it := range items {
 		s.pending = append(s.pending, wire.Link{Path: it.Path, Value: it.Value, Stamp: lamport.Stamp(it.Stamp), Kind: wire.KindLink})
@@ -141,6 +151,35 @@ func (s *subscriber) add(l wire.Link) {
 	if !s.stale {
 		s.pending = append(s.pending, l)
 	}
+}
+
+// addLazy notes a sign of life that need not be passed on at once.
+func (s *subscriber) addLazy(l wire.Link) { s.lazy[l.Path] = l }
+
+// heard takes back what the subscriber has sent itself meanwhile.
+func (s *subscriber) heard(links []wire.Link) {
+	if len(s.lazy) == 0 {
+		return
+	}
+	for _, l := range links {
+		if mine, ok := s.lazy[l.Path]; ok && mine.Stamp <= l.Stamp {
+			delete(s.lazy, l.Path)
+		}
+	}
+}
+
+// wake sends the signs of life.
+func (s *subscriber) wake() {
+	paths := make([]string, 0, len(s.lazy))
+	for p := range s.lazy { // order does not matter: sorted below
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	for _, p := range paths {
+		s.add(s.lazy[p])
+	}
+	clear(s.lazy)
+	s.flush()
 }
 
 // flush sends what has gathered during a turn.
@@ -177,4 +216,5 @@ func (s *subscriber) Drained(env.Conn) {
 func (s *subscriber) Closed(env.Conn, error) {
 	g := &s.n.gossip
 	g.subs = slices.DeleteFunc(g.subs, func(x *subscriber) bool { return x == s })
+	g.stale = true
 }

@@ -273,7 +273,11 @@ func (c *commit) rename(temp, path string) error {
 	if err := c.fs.Rename(temp, path); err != nil {
 		return err
 	}
-	c.temps = slices.DeleteFunc(c.temps, func(t string) bool { return t == temp })
+	if c.temps[0] == temp { // mostly: they are made in this order
+		c.temps = c.temps[1:]
+	} else {
+		c.temps = slices.DeleteFunc(c.temps, func(t string) bool { return t == temp })
+	}
 	c.touch(Parent(path))
 	return nil
 }

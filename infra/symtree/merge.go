@@ -26,12 +26,13 @@ const (
 	RefuseFinished                // a deletion order that is done here
 	RefuseCluster                 // another cluster's uuid
 	RefuseKind                    // a directory stands here
+	RefuseFull                    // there is no room for it; see MaxEntries
 )
 
 // String is the verdict in a word.
 func (v Verdict) String() string {
 	names := [...]string{"keep", "take", "refuse: grammar", "refuse: value", "refuse: local", "refuse: future",
-		"refuse: own", "refuse: deleted", "refuse: finished", "refuse: cluster", "refuse: kind"}
+		"refuse: own", "refuse: deleted", "refuse: finished", "refuse: cluster", "refuse: kind", "refuse: full"}
 	if int(v) < len(names) {
 		return names[v]
 	}
@@ -50,26 +51,35 @@ type Context struct {
 	// MaxFuture is how far ahead of Now a stamp may be, ns; 0: no limit.
 	MaxFuture int64
 
+	tree    *Tree
 	blocks  map[string]int64 // path: what is not newer was deleted
 	acks    Acks             // of this host
-	deleted int              // orders without creator that all members have seen
+	deleted int              // orders without creator that all members have seen; -1: not looked up
+	entries int              // in the tree, and what was taken since
+	bytes   int64
 }
+
+// How large a tree may become by what other hosts send: entries, and bytes of
+// names and values. The last eighth is for what this host can not do without:
+// members, signs of life, the protocol of deletions, and the resources that it
+// is a member of. So a host that has gone mad fills neither memory nor the way
+// of the others.
+const (
+	MaxEntries = 100_000
+	MaxBytes   = 64 << 20
+)
 
 // NewContext prepares merging into t. markers are the deletion markers by path
 // (see Store.Load). It must be made anew when deletion orders, acknowledgements
 // or markers have changed.
 func NewContext(t *Tree, markers map[string]int64, me string, now, maxFuture int64) *Context {
-	c := &Context{Me: me, Now: now, MaxFuture: maxFuture, blocks: blocks(t, markers)}
+	c := &Context{Me: me, Now: now, MaxFuture: maxFuture, tree: t, blocks: blocks(t, markers), deleted: -1, entries: t.Len(), bytes: t.Bytes()}
 	for path, stamp := range c.blocks { // order does not matter: each by itself
 		if future(stamp, now, maxFuture) {
 			delete(c.blocks, path)
 		}
 	}
 	c.acks = t.acks(me)
-	c.deleted = math.MaxInt
-	for _, host := range membersAnd(t, me) {
-		c.deleted = min(c.deleted, t.deleted(host))
-	}
 	return c
 }
 
@@ -135,7 +145,36 @@ func (c *Context) Decide(path string, old Entry, exists bool, e Entry) Verdict {
 			return RefuseCluster
 		}
 	}
+	if !c.room(name, path, old, exists, e) {
+		return RefuseFull
+	}
 	return Take
+}
+
+// room reports whether there is place for an entry. What makes the tree no
+// larger has it always.
+func (c *Context) room(n Name, path string, old Entry, exists bool, e Entry) bool {
+	more := int64(len(e.Value) - len(old.Value))
+	if exists && more <= 0 {
+		return true
+	}
+	entries, bytes := MaxEntries, int64(MaxBytes)
+	if !c.vital(n) {
+		entries, bytes = entries/8*7, bytes/8*7
+	}
+	if !exists {
+		more += int64(len(path))
+	}
+	return (exists || c.entries < entries) && c.bytes+more <= bytes
+}
+
+// vital reports whether this host can not do without a link.
+func (c *Context) vital(n Name) bool {
+	switch n.Kind {
+	case KindIP, KindUUID, KindAlive, KindTime, KindTree, KindEmergency, KindDelete, KindDeleted, KindAcked:
+		return true
+	}
+	return n.Resource != "" && c.Me != "" && c.tree.IsMember(n.Resource, c.Me)
 }
 
 // blocked reports whether path, or the directory that it is part of, was
@@ -154,6 +193,12 @@ func (c *Context) blocked(n Name, path string, stamp int64) bool {
 // finished reports whether an order that is not in the tree has been here.
 func (c *Context) finished(n Name, stamp int64) bool {
 	if n.Host == "" {
+		if c.deleted < 0 {
+			c.deleted = math.MaxInt
+			for _, host := range membersAnd(c.tree, c.Me) {
+				c.deleted = min(c.deleted, c.tree.deleted(host))
+			}
+		}
 		return n.Number <= c.deleted
 	}
 	return c.acks.Has(n.Host, n.Number, stamp)
@@ -180,6 +225,11 @@ func (c *Context) Merge(t *Tree, links []Item) (changes []Change, refused []Refu
 		case Keep:
 		case Take:
 			taken[l.Path] = l.Entry
+			c.bytes += int64(len(l.Value) - len(old.Value))
+			if !exists {
+				c.entries++
+				c.bytes += int64(len(l.Path))
+			}
 			ch := Set(l.Path, l.Value, l.Stamp)
 			if exists && future(old.Stamp, c.Now, c.MaxFuture) {
 				ch.Instead = old.Stamp

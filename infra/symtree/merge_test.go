@@ -3,6 +3,7 @@
 package symtree
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -215,4 +216,47 @@ func TestForgedOwnLink(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFull: a tree takes from others what there is room for, keeps the rest of
+// it for what this host can not do without, and always lets links be renewed.
+func TestFull(t *testing.T) {
+	tree := New()
+	for i := range MaxEntries / 8 * 7 {
+		tree.SetLink(fmt.Sprintf("userspace/d%d/k%d", i/1000, i), "v", 1)
+	}
+	tree.SetLink(DataPath("mine", "a"), "/dev/x", 1)
+	take := func(path, value string) Verdict {
+		old, had := tree.Get(path)
+		return NewContext(tree, nil, "a", 100, 0).Decide(path, old, had, Entry{Kind: Link, Value: value, Stamp: 50})
+	}
+	big := strings.Repeat("x", MaxValue)
+	for _, c := range []struct {
+		path, value string
+		want        Verdict
+	}{
+		{"userspace/new", "v", RefuseFull}, {"resource-other/size", "1", RefuseFull}, {"userspace/d0/k0", "w", Take}, {"userspace/d0/k1", big, Take},
+		{IPPath("new"), "1.2.3.4", Take}, {SizePath("mine"), "1", Take}, {DeletePath(1, "b"), "/mars/userspace/d0/k0", Take},
+	} {
+		if got := take(c.path, c.value); got != c.want {
+			t.Errorf("%s: %v, want %v", c.path, got, c.want)
+		}
+	}
+	for i := 0; tree.Bytes() < MaxBytes; i++ {
+		tree.SetLink(fmt.Sprintf("userspace/d%d/k%d", i/1000, i), big, 2)
+	}
+	if got := take("userspace/d86/k86999", big); got != RefuseFull {
+		t.Errorf("a longer value: %v", got)
+	}
+	if got := take("userspace/d86/k86999", "w"); got != Take {
+		t.Errorf("a value of the same length: %v", got)
+	}
+	var links []Item
+	for i := range 300_000 {
+		links = append(links, Item{fmt.Sprintf("userspace/f%d/k%d", i/1000, i), Entry{Kind: Link, Value: "v", Stamp: 50}})
+	}
+	changes, refused := NewContext(New(), nil, "a", 100, 0).Merge(New(), links)
+	if len(changes) != MaxEntries/8*7 || len(refused) != len(links)-len(changes) {
+		t.Errorf("%d taken, %d refused at once", len(changes), len(refused))
+	}
 }

@@ -46,6 +46,33 @@ type Deletions struct {
 // Empty reports whether there is nothing to do.
 func (d Deletions) Empty() bool { return len(d.Work)+len(d.Acks)+len(d.Drops) == 0 }
 
+// maxOrders is how many orders one plan is about; the others wait for the next
+// one. They are seen in the order of their numbers, so that no acknowledgement
+// says too much.
+const maxOrders = 1000
+
+// dueMarkers reports whether there is anything to do for markers alone: most of
+// the time there is not, and no plan need be made.
+func dueMarkers(t *Tree, markers map[string]int64, ctx PlanContext) bool {
+	for path, stamp := range markers { // order does not matter: any of them
+		name, err := Parse(path)
+		e, ok := t.Get(path)
+		if err != nil || ok && e.Kind != Dir || future(stamp, ctx.Now, ctx.MaxFuture) || old(name, stamp, ctx.Now) {
+			return true
+		}
+	}
+	return false
+}
+
+// old reports whether a marker has done its duty.
+func old(name Name, stamp, now int64) bool {
+	life := MarkerLife
+	if name.Kind == KindLog || name.Kind == KindVersion {
+		life = NumberedMarkerLife
+	}
+	return now > stamp && uint64(now)-uint64(stamp) > uint64(life)
+}
+
 // planner collects a plan.
 type planner struct {
 	PlanContext
@@ -62,7 +89,8 @@ type planner struct {
 func PlanDeletions(t *Tree, markers map[string]int64, ctx PlanContext) Deletions {
 	// What is stamped too far ahead is quarantined: who made it stamps it anew.
 	orders := slices.DeleteFunc(t.Orders(), func(o Order) bool { return future(o.Stamp, ctx.Now, ctx.MaxFuture) })
-	if len(orders) == 0 && len(markers) == 0 {
+	orders = orders[:min(len(orders), maxOrders)]
+	if len(orders) == 0 && !dueMarkers(t, markers, ctx) {
 		return Deletions{}
 	}
 	p := &planner{PlanContext: ctx, tree: t, after: t.Clone(), markers: blocks(New(), markers), pending: map[string]int64{}}
@@ -197,11 +225,7 @@ func (p *planner) tidy() {
 				continue
 			}
 		}
-		life := MarkerLife
-		if name.Kind == KindLog || name.Kind == KindVersion {
-			life = NumberedMarkerLife
-		}
-		if err != nil || future(stamp, p.Now, p.MaxFuture) || p.Now > stamp && uint64(p.Now)-uint64(stamp) > uint64(life) {
+		if err != nil || future(stamp, p.Now, p.MaxFuture) || old(name, stamp, p.Now) {
 			p.do(Change{Op: OpUnmark, Path: path})
 		}
 	}
@@ -242,12 +266,25 @@ func FormatDeleted(number int) string {
 // drop removes the orders that every member has seen. Hosts that have left do
 // not count.
 func (p *planner) drop(orders []Order) {
-	hosts := membersAnd(p.tree, p.Me)
+	if len(orders) == 0 {
+		return
+	}
+	members := membersAnd(p.tree, p.Me)
 	if mutant.Is(mutant.HastyDrop) {
-		hosts = []string{p.Me}
+		members = []string{p.Me}
+	}
+	type seen struct {
+		acks    Acks
+		deleted int
+	}
+	var hosts []seen
+	for _, h := range members {
+		hosts = append(hosts, seen{p.tree.acks(h), p.tree.deleted(h)})
 	}
 	for _, o := range orders {
-		if !slices.ContainsFunc(hosts, func(h string) bool { return !p.tree.acked(h, o) }) {
+		if !slices.ContainsFunc(hosts, func(s seen) bool {
+			return o.Creator != "" && !s.acks.Has(o.Creator, o.Number, o.Stamp) || o.Creator == "" && o.Number > s.deleted
+		}) {
 			p.plan.Drops = append(p.plan.Drops, Change{Op: OpRemove, Path: o.Path, Stamp: o.Stamp})
 		}
 	}

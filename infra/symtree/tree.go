@@ -55,8 +55,9 @@ type Item struct {
 // A Tree belongs to one user at a time; while nobody changes it, any number may
 // read it.
 type Tree struct {
-	dirs map[string]*dirNode // "." is the root
-	len  int
+	dirs  map[string]*dirNode // "." is the root
+	len   int
+	bytes int64 // of paths and values
 }
 
 // dirNode is one directory of a tree.
@@ -72,6 +73,9 @@ func newDir() *dirNode { return &dirNode{entries: map[string]Entry{}} }
 
 // Len is the number of entries, directories included.
 func (t *Tree) Len() int { return t.len }
+
+// Bytes is the length of all paths and values together.
+func (t *Tree) Bytes() int64 { return t.bytes }
 
 // Get returns the entry at path.
 func (t *Tree) Get(path string) (Entry, bool) {
@@ -115,7 +119,9 @@ func (t *Tree) Set(path string, e Entry) bool {
 	if !had {
 		d.insert(base)
 		t.len++
+		t.bytes += int64(len(path))
 	}
+	t.bytes += int64(len(e.Value) - len(old.Value))
 	d.entries[base] = e
 	if e.Kind == Dir && t.dirs[path] == nil {
 		t.dirs[path] = newDir()
@@ -164,6 +170,7 @@ func (t *Tree) Delete(path string) bool {
 	d.names = slices.Delete(d.names, i, i+1)
 	delete(d.entries, base)
 	t.len--
+	t.bytes -= int64(len(path) + len(e.Value))
 	return true
 }
 
@@ -256,7 +263,7 @@ func (t *Tree) Newest() int64 {
 
 // Clone returns a copy that shares nothing with t.
 func (t *Tree) Clone() *Tree {
-	c := &Tree{dirs: make(map[string]*dirNode, len(t.dirs)), len: t.len}
+	c := &Tree{dirs: make(map[string]*dirNode, len(t.dirs)), len: t.len, bytes: t.bytes}
 	for path, d := range t.dirs { // order does not matter: a map is copied
 		c.dirs[path] = &dirNode{slices.Clone(d.names), maps.Clone(d.entries)}
 	}

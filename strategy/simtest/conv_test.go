@@ -203,8 +203,9 @@ func (v *conv) end() {
 }
 
 // save makes a backup of /mars.
-func (v *conv) save() {
-	h := v.any()
+func (v *conv) save() { v.backup(v.any()) }
+
+func (v *conv) backup(h *Host) {
 	v.note("save", h.Node.Host())
 	h.SyncAll()
 	v.backups[h] = &backup{h.CrashImage(1, simenv.Zero()), v.step()}
@@ -215,7 +216,11 @@ func (v *conv) save() {
 func (v *conv) restore() {
 	h := v.any()
 	b := v.backups[h]
-	if b == nil || !h.Up() {
+	if b == nil {
+		v.backup(h)
+		return
+	}
+	if !h.Up() {
 		return
 	}
 	v.note("restore", h.Node.Host())

@@ -28,6 +28,8 @@ import (
 type Watch struct {
 	// Forced allows a second primary: somebody was forced.
 	Forced bool
+	// Off switches all checks off, where nothing is written to the device.
+	Off bool
 	// Every is how many moves of replay links one check of a crash image is
 	// made for; default 4.
 	Every int
@@ -104,6 +106,9 @@ func (w *Watch) journal(h *Host) *Journal {
 
 // event is called after every event.
 func (w *Watch) event() {
+	if w.Off {
+		return
+	}
 	devices := 0
 	for _, h := range w.c.Hosts {
 		x := w.hosts[h.Node.Host()]
@@ -252,7 +257,7 @@ func (x *watched) record(r *translog.Record) {
 
 // diskWrite is asked when something is about to be written to a data disk.
 func (w *Watch) diskWrite(x *watched, io *env.IO) error {
-	if io.Kind != env.Write && io.Kind != env.Zero {
+	if w.Off || io.Kind != env.Write && io.Kind != env.Zero {
 		return nil
 	}
 	w.DiskWrites++
@@ -354,7 +359,7 @@ func (w *Watch) syncWrite(x *watched) error {
 
 // logWrite is asked when something is about to be written to a copy of a log.
 func (w *Watch) logWrite(x *watched, name, origin string, io *env.IO) error {
-	if io.Kind != env.Write {
+	if w.Off || io.Kind != env.Write {
 		return nil
 	}
 	w.LogWrites++
