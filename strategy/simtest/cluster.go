@@ -28,8 +28,9 @@ const (
 type Options struct {
 	World simenv.Options
 	Node  simenv.NodeOptions
-	Size  int64    // of the disks, bytes; default 128 KiB
-	Set   []string // tunables, NAME=VALUE
+	Size  int64                  // of the disks, bytes; default 128 KiB
+	Set   []string               // tunables, NAME=VALUE
+	Fill  func(b *symtree.Batch) // more links for every tree, nil: none
 }
 
 // Cluster is a simulated cluster with one resource.
@@ -77,6 +78,9 @@ func NewCluster(t testing.TB, seed uint64, opt Options, hosts ...string) *Cluste
 			b.Set(symtree.IPPath(name), Addr(i))
 		}
 		b.Mkdir(symtree.TodoGlobalDir())
+		if opt.Fill != nil {
+			opt.Fill(&b)
+		}
 		b.Set(symtree.UUIDPath(), UUID)
 		h.Commit(&b)
 		h.SyncAll()
@@ -86,7 +90,7 @@ func NewCluster(t testing.TB, seed uint64, opt Options, hosts ...string) *Cluste
 }
 
 // Addr is the address of the host with that index.
-func Addr(i int) string { return "10.0.0." + strconv.Itoa(i+1) }
+func Addr(i int) string { return fmt.Sprintf("10.0.%d.%d", i/200, i%200+1) }
 
 // Host finds a host by name.
 func (c *Cluster) Host(name string) *Host {

@@ -94,6 +94,8 @@ func (c *half) Send(f []byte) {
 	if c.state >= stClosing || c.inc.dead {
 		return
 	}
+	c.w.net.frames++
+	c.w.net.bytes += uint64(len(f))
 	c.q = append(c.q, c.w.bufs.copyOf(f))
 	c.queued += len(f)
 	c.high = c.high || c.queued > lowWater

@@ -39,6 +39,8 @@ type network struct {
 	w     *World
 	links map[linkKey]*link // looked up, never ranged over
 	conns []*half           // live ones
+
+	frames, bytes uint64 // sent so far
 	cells []*frameEvent     // for reuse
 }
 
@@ -145,6 +147,9 @@ func (w *World) Reset(a, b *Node) {
 		c.later(Span{time.Microsecond, time.Millisecond}, func() { c.closed(ErrReset) })
 	}
 }
+
+// Traffic is how many frames were sent so far, and their bytes.
+func (w *World) Traffic() (frames, bytes uint64) { return w.net.frames, w.net.bytes }
 
 // Connections is the number of connection ends that nodes hold.
 func (w *World) Connections() int { return len(w.net.conns) }

@@ -1,0 +1,91 @@
+package simtest
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"mars/infra/symtree"
+)
+
+// large is a cluster of many hosts whose trees hold many links, without any
+// resource.
+func large(t testing.TB, hosts, links int) *Cluster {
+	var o Options
+	debug(&o)
+	o.Node.Executors = 1
+	o.Size = 4096
+	var names []string
+	for i := range hosts {
+		names = append(names, fmt.Sprintf("h%04d", i))
+	}
+	o.Fill = func(b *symtree.Batch) {
+		for i := range links {
+			b.Set(fmt.Sprintf("defaults/k%05d", i), "a value of some length: "+strconv.Itoa(i))
+		}
+	}
+	c := NewCluster(t, 1, o, names...)
+	c.Watch.Off = true
+	return c
+}
+
+// number is a number from the environment.
+func number(t testing.TB, name string, def int) int {
+	if os.Getenv(name) == "" {
+		return def
+	}
+	n, err := strconv.Atoi(os.Getenv(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestLarge: in a large cluster each host has few connections, a change reaches
+// all of them at once and costs each of them some kilobytes, and an idle
+// cluster is quiet. MARS_SIM_HOSTS and MARS_SIM_LINKS make it larger.
+func TestLarge(t *testing.T) {
+	hosts, links := number(t, "MARS_SIM_HOSTS", 24), number(t, "MARS_SIM_LINKS", 300)
+	c := large(t, hosts, links)
+	defer c.Close()
+	start := time.Now()
+	c.RunFor(40 * time.Second)
+	t.Logf("%d hosts, %d links: all connected, %.1f connections a host; took %v", hosts, links, float64(c.World.Connections())/float64(hosts), time.Since(start))
+	if n := c.World.Connections(); n > hosts*4*8 {
+		t.Errorf("%d ends of connections", n)
+	}
+	const idle = 50 * time.Second
+	_, before := c.World.Traffic()
+	start = time.Now()
+	c.RunFor(idle)
+	_, after := c.World.Traffic()
+	quiet := float64(after-before) / float64(hosts) / idle.Seconds()
+	t.Logf("idle: %.0f bytes/s a host; %.2f ms a host and second to simulate", quiet, time.Since(start).Seconds()*1e3/float64(hosts)/idle.Seconds())
+	const changes = 20
+	var slowest time.Duration
+	start, before = time.Now(), after
+	begin := c.World.Now()
+	for i := range changes {
+		h := c.Hosts[c.World.Intn(hosts)]
+		value := fmt.Sprintf("this is a change with the number %d", i)
+		h.Set("userspace/changed", value)
+		at := c.World.Now()
+		c.WaitFor("a change to be everywhere", 5*time.Second, func() bool {
+			for _, o := range c.Hosts {
+				if o.Link("userspace/changed") != value {
+					return false
+				}
+			}
+			return true
+		})
+		slowest = max(slowest, c.World.Now()-at)
+	}
+	_, after = c.World.Traffic()
+	each := (float64(after-before)/float64(hosts) - quiet*(c.World.Now()-begin).Seconds()) / changes
+	t.Logf("a change: %.0f bytes a host, %.3f ms a host to simulate, everywhere after %v at most", each, time.Since(start).Seconds()*1e3/float64(hosts)/changes, slowest)
+	if slowest > time.Second || each > 4096 {
+		t.Errorf("a change costs %.0f bytes a host and takes %v", each, slowest)
+	}
+}
