@@ -7,14 +7,18 @@ export GOFLAGS
 # Packages that need no root and no kernel feature, for the race detector.
 RACE    := ./infra/... ./bricks/... ./strategy ./marsadm/... ./ublkdev/...
 FUZZTIME ?= 4s
-SEEDS   ?= 2000
+# Seeds of the cheapest simulation; those of whole clusters are a share of it.
+# 2400 make 3,700 in all, some five minutes of one core.
+SEEDS   ?= 2400
+FIRST   ?= 1
+HOURS   ?= 8
 # Where install puts things; DESTDIR is put before, for packages.
 PREFIX  ?= /usr/local
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
 SHARE   := $(PREFIX)/share
 
-.PHONY: help build man install test vm test-vm bench-vm unit race fuzz sim mutants lint bench demo deps clean
+.PHONY: help build man install test vm test-vm bench-vm unit race fuzz sim soak mutants lint bench demo deps clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,9 +70,20 @@ race: ## the same under the race detector
 fuzz: ## every fuzz target for FUZZTIME
 	@GO=$(GO) FUZZTIME=$(FUZZTIME) sh cmd/marsdemo/fuzz.sh
 
-sim: ## the simulator: SEEDS seeds of power cuts, a share of them of whole clusters
-	MARS_SIM_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy ./bricks/translogger
-	MARS_SIM_SEEDS=$$(( $(SEEDS) / 4 )) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy/simtest
+sim: ## the simulator: SEEDS seeds of power cuts from FIRST on, a share of them of whole clusters
+	MARS_SIM_FIRST=$(FIRST) MARS_SIM_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy ./bricks/translogger
+	MARS_SIM_FIRST=$(FIRST) MARS_SIM_SEEDS=$$(( $(SEEDS) / 4 )) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy/simtest
+
+soak: ## the simulator with new seeds for HOURS, the model of histories and large trees deeper
+	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run ForksModel ./infra/history
+	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run MadMember ./strategy/simtest
+	MARS_SIM_HOSTS=200 MARS_SIM_LINKS=9200 $(GO) test -count=1 -timeout 60m -run TestLarge ./strategy/simtest
+	@end=$$(( $$(date +%s) + $(HOURS) * 3600 )); first=$(FIRST); \
+	while [ $$(date +%s) -lt $$end ]; do \
+		first=$$(( first + $(SEEDS) )); \
+		$(MAKE) --no-print-directory sim FIRST=$$first || { echo "soak: FAILED, the seeds from $$first on"; exit 1; }; \
+		echo "soak: the seeds from $$first on are ok"; \
+	done
 
 vm: ## as part of make test: what needs a real stock kernel, where that can be emulated (Debian 12 or 13, root)
 	@GO=$(GO) sh cmd/marsvm/suites.sh

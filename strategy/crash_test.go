@@ -14,12 +14,15 @@ import (
 	"mars/infra/symtree"
 )
 
-// simSeeds is how many seeds a simulation runs, from the environment; the
-// first one comes from MARS_SIM_SEED.
+// simSeeds is how many seeds a simulation runs, from the environment: one,
+// MARS_SIM_SEED, or MARS_SIM_SEEDS of them from MARS_SIM_FIRST on.
 func simSeeds(def int) (from, to uint64) {
 	n, first := def, 1
 	if v, err := strconv.Atoi(os.Getenv("MARS_SIM_SEEDS")); err == nil {
 		n = v
+	}
+	if v, err := strconv.Atoi(os.Getenv("MARS_SIM_FIRST")); err == nil {
+		first = v
 	}
 	if v, err := strconv.Atoi(os.Getenv("MARS_SIM_SEED")); err == nil {
 		n, first = 1, v

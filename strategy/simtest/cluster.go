@@ -110,12 +110,27 @@ func (c *Cluster) Close() { c.World.Close() }
 func (c *Cluster) Fatalf(format string, a ...any) {
 	c.T.Helper()
 	c.World.Close()
+	if k, ok := c.T.(keeper); ok {
+		k.keep(c)
+	}
 	if c.of != nil {
 		c.of.Fatalf("in a world of its own, booted from an image, at %v: %s", c.World.Now(), fmt.Sprintf(format, a...))
 	}
 	c.T.Fatalf("seed %d at %v, event %d: %s\n%s\nreproduce: MARS_SIM_SEED=%d go test -count=1 -run '^%s$' ./strategy/simtest/",
 		c.World.Seed(), c.World.Now(), c.World.Events(), fmt.Sprintf(format, a...),
 		strings.Join(c.story, "\n"), c.World.Seed(), c.T.Name())
+}
+
+// keeper is a testing.TB that wants to see a cluster that has failed.
+type keeper interface{ keep(c *Cluster) }
+
+// listing is the whole tree of a host.
+func (h *Host) listing() string {
+	t, markers, err := symtree.NewStore(h.FS(), symtree.AdmTemp).Load()
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%vdeletion markers: %v\n", t, markers)
 }
 
 // Note adds a line to what is told when the test fails.
@@ -231,9 +246,14 @@ func (h *Host) Kill() {
 // Crash is a power cut. What was in flight to a device here stays open until
 // Resolve.
 func (h *Host) Crash(m simenv.CrashModel) {
+	h.Node.Crash(m)
+	h.ended()
+}
+
+// ended notes that the power is gone.
+func (h *Host) ended() {
 	h.Ready = false
 	h.life++
-	h.Node.Crash(m)
 	for _, l := range h.C.loads {
 		if l.host == h {
 			l.drop()

@@ -3,6 +3,7 @@ package simtest
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ type conv struct {
 	backups map[*Host]*backup
 	ahead   time.Duration // sum of the clocks' jumps within the window
 	far     map[*Host]bool
+	rng     *rand.Rand // of the present step
 }
 
 // fact is the newest event of a path.
@@ -43,16 +45,23 @@ const window = 30 * 24 * time.Hour
 
 func newConv(t testing.TB, seed uint64) *conv {
 	var o Options
-	debug(&o)
+	watching(t, &o)
 	n := 2 + int(seed%6)
 	names := []string{"h1", "h2", "h3", "h4", "h5", "h6", "h7"}[:n]
+	odd := seed%4 == 3 // names that look like other things of the tree, or begin like each other
+	if odd {
+		names = []string{"h1", "log", "000000001-h1", "replay-h1", "h", "h1.x", "A-h1"}[:n]
+	}
 	for i := range names {
 		o.World.Latency = []simenv.Span{{}, {}, {Min: time.Millisecond, Max: 80 * time.Millisecond}}[(int(seed)+i)%3]
 	}
-	v := &conv{c: NewCluster(t, seed, o, names...), truth: map[string]fact{}, did: map[string]int{}, backups: map[*Host]*backup{}, far: map[*Host]bool{}}
+	v := &conv{c: NewCluster(t, seed, o, names...), truth: map[string]fact{}, did: map[string]int{}, backups: map[*Host]*backup{}, far: map[*Host]bool{}, rng: dice(seed, 1<<20)}
+	if odd {
+		v.did["odd names"]++
+	}
 	all := []func(*conv){(*conv).cut, (*conv).isolate, (*conv).heal, (*conv).end, (*conv).save, (*conv).restore, (*conv).restore, (*conv).clock, (*conv).leap, (*conv).reset}
 	for _, f := range all {
-		if v.c.World.Intn(3) > 0 {
+		if v.rng.IntN(3) > 0 {
 			v.kinds = append(v.kinds, f)
 		}
 	}
@@ -66,13 +75,13 @@ func (v *conv) note(what string, a ...any) {
 	v.c.Note("%s %v", what, fmt.Sprint(a...))
 }
 
-func (v *conv) any() *Host { return v.c.Hosts[v.c.World.Intn(len(v.c.Hosts))] }
+func (v *conv) any() *Host { return v.c.Hosts[v.rng.IntN(len(v.c.Hosts))] }
 
 // paths are those that all write to; each host also has one of its own.
 func (v *conv) path(h *Host) string {
 	list := []string{"userspace/x", "userspace/d/y", "defaults/k", symtree.SizePath("x"), symtree.TodoPath("x", "h1", "sync"), symtree.TodoPath("x", "h1", "attach"),
 		symtree.DevicePath("x", h.Node.Host())}
-	return list[v.c.World.Intn(len(list))]
+	return list[v.rng.IntN(len(list))]
 }
 
 // event notes the newest event of a path. Of equal stamps a deletion wins over
@@ -123,7 +132,7 @@ func (v *conv) write(h *Host, path string) {
 	if v.far[h] && !h.Ready {
 		return
 	}
-	value := fmt.Sprintf("%s-%d", h.Node.Host(), v.c.World.Intn(1000))
+	value := fmt.Sprintf("%s-%d", h.Node.Host(), v.rng.IntN(1000))
 	var b symtree.Batch
 	b.Set(path, value)
 	v.note("write", h.Node.Host(), " ", path, " ", value)
@@ -138,7 +147,7 @@ func (v *conv) order(h *Host, path string) {
 	tree, _, err := symtree.NewStore(h.FS(), symtree.AdmTemp).Load()
 	v.c.Must(err, "load the tree of %s", h.Node.Host())
 	target, paths := path, []string{path}
-	if strings.Contains(path, "/todo-") && v.c.World.Intn(2) == 0 {
+	if strings.Contains(path, "/todo-") && v.rng.IntN(2) == 0 {
 		target = symtree.Parent(path)
 		paths = []string{symtree.TodoPath("x", "h1", "sync"), symtree.TodoPath("x", "h1", "attach")}
 	}
@@ -157,7 +166,7 @@ func (v *conv) cut() {
 	a, b := v.any(), v.any()
 	if a != b {
 		v.note("cut", a.Node.Host(), " ", b.Node.Host())
-		v.c.World.Cut(a.Node, b.Node, v.c.World.Intn(3) == 0)
+		v.c.World.Cut(a.Node, b.Node, v.rng.IntN(3) == 0)
 	}
 }
 
@@ -186,16 +195,16 @@ func (v *conv) end() {
 	if !h.Up() {
 		return
 	}
-	if v.c.World.Intn(2) == 0 {
+	if v.rng.IntN(2) == 0 {
 		v.note("kill", h.Node.Host())
 		h.Kill()
 	} else {
 		models := simenv.Models()
-		m := models[v.c.World.Intn(len(models))]
+		m := models[v.rng.IntN(len(models))]
 		v.note("crash", h.Node.Host(), " ", m)
 		h.Crash(m)
 	}
-	v.c.World.In(time.Duration(v.c.World.Intn(int(20*time.Second))), func() {
+	v.c.World.In(time.Duration(v.rng.IntN(int(20*time.Second))), func() {
 		if !h.Up() {
 			h.Restart()
 		}
@@ -239,7 +248,7 @@ func (v *conv) restore() {
 // clock lets a clock jump within the window.
 func (v *conv) clock() {
 	h := v.any()
-	d := []time.Duration{time.Hour, -time.Hour, -24 * time.Hour, 24 * time.Hour, 5 * 24 * time.Hour}[v.c.World.Intn(5)]
+	d := []time.Duration{time.Hour, -time.Hour, -24 * time.Hour, 24 * time.Hour, 5 * 24 * time.Hour}[v.rng.IntN(5)]
 	if v.ahead+max(d, 0) > window/2 || v.far[h] {
 		return
 	}
@@ -268,17 +277,22 @@ func (v *conv) leap() {
 
 func (v *conv) run(count int) {
 	for range count {
+		step, skip := next(v.c.T)
+		v.rng = dice(v.c.World.Seed(), step)
+		if skip {
+			continue
+		}
 		h := v.any()
-		switch v.c.World.Intn(4) {
+		switch v.rng.IntN(4) {
 		case 0, 1:
 			v.write(h, v.path(h))
 		case 2:
 			v.order(h, v.path(v.any()))
 		default:
-			v.kinds[v.c.World.Intn(len(v.kinds))](v)
+			v.kinds[v.rng.IntN(len(v.kinds))](v)
 		}
-		longest := []time.Duration{time.Millisecond, 300 * time.Millisecond, 30 * time.Second}[v.c.World.Intn(3)]
-		v.c.RunFor(time.Duration(v.c.World.Intn(int(longest))))
+		longest := []time.Duration{time.Millisecond, 300 * time.Millisecond, 30 * time.Second}[v.rng.IntN(3)]
+		v.c.RunFor(time.Duration(v.rng.IntN(int(longest))))
 	}
 }
 
@@ -391,18 +405,15 @@ func (v *conv) again() {
 // the end all trees are equal within a bounded time, nothing deleted is there,
 // no order is left, and what was deleted can be made again.
 func TestSimConverge(t *testing.T) {
-	sum := total{}
 	list := seeds(t, 24, 0.35)
-	for _, seed := range list {
+	sum := runSeeds(t, list, func(t testing.TB, seed uint64) map[string]int {
 		v := newConv(t, seed)
-		v.run(20 + v.c.World.Intn(60))
+		v.run(20 + v.rng.IntN(60))
 		v.settle()
 		v.check()
 		v.again()
-		sum.add(v.did)
 		v.c.Close()
-	}
-	if len(list) >= 20 {
-		sum.report(t, "write", "delete", "cut", "isolate", "heal", "reset", "kill", "crash", "save", "restore", "clock", "leap", "stamped anew", "stayed deleted", "made again")
-	}
+		return v.did
+	})
+	sum.check(t, len(list))
 }

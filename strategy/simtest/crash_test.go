@@ -58,6 +58,7 @@ func (h *hits) add(o hits) {
 
 func newCrashes(t testing.TB, seed uint64, change func(*Options), spoil func(*Host)) *crashes {
 	o, lo := scene(seed)
+	watching(t, &o)
 	if change != nil {
 		change(&o)
 	}
@@ -167,7 +168,7 @@ func (r *crashes) end() {
 func TestSimCrash(t *testing.T) {
 	var sum hits
 	list := seeds(t, 50, 1)
-	for _, seed := range list {
+	runSeeds(t, list, func(t testing.TB, seed uint64) map[string]int {
 		r := newCrashes(t, seed, nil, nil)
 		for range 3 {
 			r.points(6)
@@ -184,7 +185,8 @@ func TestSimCrash(t *testing.T) {
 		}
 		sum.add(r.hits)
 		r.c.Close()
-	}
+		return nil
+	})
 	t.Logf("%+v", sum)
 	if s := sum; len(list) >= 50 && (s.applied == 0 || s.nothing == 0 || s.torn == 0 || s.rotated == 0 || s.dirty == 0 || s.booted == 0 || s.kills == 0 || s.crashes == 0 || s.recovering == 0) {
 		t.Errorf("something that should happen never did: %+v", s)

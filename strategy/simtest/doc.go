@@ -42,4 +42,74 @@
 // what has become of the requests that were in flight: what is not in the image
 // then must not turn up later. Fork makes the history of the host that was
 // forced to take over; a disk with writes of both branches satisfies neither.
+//
+// # Seeds
+//
+// A seed draws a swarm: some of the faults, so that they do not cover each
+// other. First everything may fail (safety), then all is healed and has to become equal
+// within a bounded time (liveness). A seed that fails is made smaller by
+// leaving out steps of its nemesis, and told with one command:
+//
+//	MARS_SIM_SEED=3 MARS_SIM_SKIP=0,1,2,4 go test -count=1 -run '^TestSimHandover$' ./strategy/simtest/
+//
+// MARS_SIM_ARTEFACTS names a directory for what is left of it: the failure with
+// its story, a trace of every event with the daemons' messages, and the tree
+// of every host. MARS_SIM_SEEDS and MARS_SIM_FIRST choose the seeds (make sim,
+// make soak), MARS_SIM_DEPTH makes models deeper.
+//
+// # Invariants
+//
+// E: after every event, M: at moments of the nemesis, R: at rest.
+//
+//	 1 prefix                   M R Journal.Prefix: paused, detached, crash images of secondaries; R all equal
+//	 2 durability               M R Journal.Durable: crash images, after restarts, at the end
+//	 3 idempotent replay        M   Recover of images of images; bricks/translogger
+//	 4 no resurrection          R   TestSimConverge: conv.check
+//	 5 convergence of the tree  R   TestSimConverge: conv.settle
+//	 6 no merge of branches     M R TestSimSplit: oneBranch, trouble
+//	 8 sync with writes         R   TestSimReplicate: quiesce
+//	 9 handover                 R   TestSimHandover: device before and after
+//	10 no holes at recovery     M   Journal.Durable of recovered images
+//	11 write-ahead              E   Watch.diskWrite
+//	12 checkpoint rule          E   Watch.moved (every fourth move of a replay link)
+//	13 metadata order           M   crash images with independent entries
+//	18 integrity                    infra/translog (bit flips, stale and foreign records), bricks/translogger
+//	17 torn tails               M   Recover; infra/translog
+//	19 copies of logs           E   Watch.logWrite
+//	20 not ahead                E   Watch.logWrite
+//	21 fetch and replay alone   M   pauseFetch, pauseReplay
+//	23 rotation                 M R rotate, cron; Recover follows the logs
+//	24 convergence of data      R   quiesce
+//	26 one primary              E   Watch.event
+//	27 forced primary           M   TestSimSplit: Journal.Fork of its content
+//	28 version chain            R   TestSimSplit: said, refuse; infra/history: TestForksModel
+//	29 resolution               R   TestSimSplit: resolve
+//	30 Lamport clock            R   TestSimConverge: clock, leap; infra/lamport
+//	31 stamps move forward      R   TestSimConverge: conv.check; infra/symtree
+//	32 orders are done          R   TestSimConverge: no order is left
+//	33 single writer            M   TestMadMember; infra/symtree
+//	34 crash-atomic links       M   crashAtOp; infra/symtree
+//	35 other clusters           M   TestMadMember (uuid); osenv
+//	36 start of replay          R   TestSimReplicate: joins under load
+//	37 inconsistent flag        E   Watch.syncWrite
+//	40 deletion of logs         M R deleteLogs, cron: nobody lacks a log
+//	42 failed fsync             R   logError, diskError; bricks/translogger
+//	44 isolation                M   TestMadMember: a link arrives meanwhile
+//	45 errors of disks          R   diskError
+//	46 any bytes                M   TestMadMember; fuzz targets
+//	47 commands                 M   every command of the nemesis; marsadm
+//	49 restart anywhere         R   all
+//
+// Elsewhere: 7 and 41 (emergency mode: tests of bricks/translogger), 14, 15,
+// 16, 22, 25, 38, 39, 43, 48, 50 (need real devices, rates or the command
+// line).
+//
+// # Faults
+//
+// faults_test.go names the events of each fault; a run of enough seeds fails if
+// one of them never happened. By their numbers there, fired here: 1, 2, 3, 4, 5 (log-rotate, log-delete, primary, invalidate, join), 6 (every disk has a
+// volatile cache; Lie is the control), 14, 15, 16, 18, 19, 20, 24, 26, 28, 29
+// (old /mars), 33, 37. By unit tests: 7, 8, 9 (infra/translog), 10 (wire, TLS
+// in osenv), 36 (symtree, wire). Not in the simulator: 12, 13 and 27 with emergency
+// mode, 38; the others need real networks, disks and kernels.
 package simtest

@@ -12,18 +12,15 @@ import (
 // each time the new primary has exactly what the old one had when its device
 // was closed.
 func TestSimHandover(t *testing.T) {
-	sum := total{}
 	list := seeds(t, 4, 0.05)
-	for _, seed := range list {
-		handover(t, seed, sum)
-	}
-	if len(list) >= 10 {
-		sum.report(t, "handover", "handover after secondary", "refused while open", "prefix")
-	}
+	sum := runSeeds(t, list, handover)
+	sum.check(t, len(list))
 }
 
-func handover(t *testing.T, seed uint64, sum total) {
+func handover(t testing.TB, seed uint64) map[string]int {
+	sum := total{}
 	o, lo := scene(seed)
+	watching(t, &o)
 	lo.Think = max(lo.Think, 5*time.Millisecond)
 	o.Node.SilentOpens = false
 	c := NewCluster(t, seed, o, "a", "b")
@@ -71,4 +68,5 @@ func handover(t *testing.T, seed uint64, sum total) {
 	}
 	c.Wait("the sync", b.Synced)
 	c.quiesce(a, l, b)
+	return sum
 }

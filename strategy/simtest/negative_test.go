@@ -2,37 +2,12 @@ package simtest
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"mars/infra/env"
 )
-
-// recorder is a testing.TB that takes a failure as a result.
-type recorder struct {
-	testing.TB
-	failure string
-}
-
-// Fatalf implements testing.TB.
-func (r *recorder) Fatalf(format string, a ...any) {
-	r.failure = fmt.Sprintf(format, a...)
-	runtime.Goexit()
-}
-
-// fails tells how a run fails, empty if it does not.
-func fails(t *testing.T, run func(t testing.TB)) string {
-	r := &recorder{TB: t}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		run(r)
-	}()
-	<-done
-	return r.failure
-}
 
 // TestSimNegative: what is known to be unsafe must be found.
 func TestSimNegative(t *testing.T) {

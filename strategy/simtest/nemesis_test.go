@@ -2,9 +2,8 @@ package simtest
 
 import (
 	"fmt"
-	"slices"
+	"math/rand/v2"
 	"strings"
-	"testing"
 	"time"
 
 	"mars/infra/env/simenv"
@@ -21,20 +20,22 @@ type nemesis struct {
 	kill []func(*nemesis) // what it may do
 	did  map[string]int
 
+	rng  *rand.Rand     // of the present step
 	lost map[*Host]bool // crashed or without device: to be resolved
 	runs int            // times that it was calm
 }
 
 func newNemesis(c *Cluster, p *Host, l *Load, rest ...*Host) *nemesis {
-	n := &nemesis{c: c, p: p, l: l, rest: rest, did: map[string]int{}, lost: map[*Host]bool{}}
+	n := &nemesis{rng: dice(c.World.Seed(), 1<<20), c: c, p: p, l: l, rest: rest, did: map[string]int{}, lost: map[*Host]bool{}}
 	all := []func(*nemesis){
 		(*nemesis).rotate, (*nemesis).deleteLogs, (*nemesis).end, (*nemesis).cut, (*nemesis).reset, (*nemesis).pauseReplay,
 		(*nemesis).pauseFetch, (*nemesis).slow, (*nemesis).image, (*nemesis).clock, (*nemesis).detach, (*nemesis).pauseSync,
+		(*nemesis).both, (*nemesis).stall, (*nemesis).flap, (*nemesis).leap, (*nemesis).logError, (*nemesis).diskError, (*nemesis).crashAtOp, (*nemesis).cron,
 	}
 	// A swarm: each seed knows only some of the faults, so that they do not
 	// cover each other.
 	for _, f := range all {
-		if c.World.Intn(2) == 0 {
+		if n.intn(2) == 0 {
 			n.kill = append(n.kill, f)
 		}
 	}
@@ -52,21 +53,30 @@ func (n *nemesis) log(what string, a ...any) {
 // run does so many things.
 func (n *nemesis) run(count int) {
 	for range count {
-		n.kill[n.c.World.Intn(len(n.kill))](n)
+		step, skip := next(n.c.T)
+		n.rng = dice(n.c.World.Seed(), step)
+		if skip {
+			continue
+		}
+		n.c.Note("step %d", step)
+		n.kill[n.intn(len(n.kill))](n)
 		n.c.RunFor(n.while(200 * time.Millisecond))
 	}
 }
 
+// intn is a choice of the present step.
+func (n *nemesis) intn(k int) int { return n.rng.IntN(k) }
+
 func (n *nemesis) while(longest time.Duration) time.Duration {
-	return time.Duration(n.c.World.Intn(int(longest)))
+	return time.Duration(n.intn(int(longest)))
 }
 
 func (n *nemesis) any() *Host {
 	all := append([]*Host{n.p}, n.rest...)
-	return all[n.c.World.Intn(len(all))]
+	return all[n.intn(len(all))]
 }
 
-func (n *nemesis) secondary() *Host { return n.rest[n.c.World.Intn(len(n.rest))] }
+func (n *nemesis) secondary() *Host { return n.rest[n.intn(len(n.rest))] }
 
 // adm tries a command; it may be refused.
 func (n *nemesis) adm(h *Host, args ...string) bool {
@@ -87,7 +97,7 @@ func (n *nemesis) deleteLogs() { n.adm(n.any(), "log-delete-all", Res) }
 // end ends the daemon or the power of a host, for a while.
 func (n *nemesis) end() {
 	h := n.any()
-	if n.c.World.Intn(2) == 0 {
+	if n.intn(2) == 0 {
 		n.log(h.Node.Host() + ": kill")
 		h.Kill()
 		if h == n.p && n.c.opt.Node.FuseDevices {
@@ -96,7 +106,7 @@ func (n *nemesis) end() {
 		}
 	} else {
 		models := simenv.Models()
-		m := models[n.c.World.Intn(len(models))]
+		m := models[n.intn(len(models))]
 		n.log(h.Node.Host()+": crash", m)
 		h.Crash(m)
 		n.lost[h] = n.lost[h] || h == n.p
@@ -122,15 +132,15 @@ func (n *nemesis) restart(h *Host) {
 
 func (n *nemesis) cut() {
 	h := n.secondary()
-	oneWay := n.c.World.Intn(3) == 0
+	oneWay := n.intn(3) == 0
 	from, to := n.p, h
-	if oneWay && n.c.World.Intn(2) == 0 {
+	if oneWay && n.intn(2) == 0 {
 		from, to = to, from
 	}
 	n.log("cut", from.Node.Host(), to.Node.Host(), oneWay)
 	n.c.World.Cut(from.Node, to.Node, oneWay)
 	longest := 500 * time.Millisecond
-	if n.c.World.Intn(4) == 0 {
+	if n.intn(4) == 0 {
 		longest = time.Minute
 	}
 	run := n.runs
@@ -201,7 +211,7 @@ func (n *nemesis) slow() {
 // clock lets the wall clock of a host jump.
 func (n *nemesis) clock() {
 	h := n.any()
-	d := []time.Duration{time.Second, -time.Second, time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour}[n.c.World.Intn(6)]
+	d := []time.Duration{time.Second, -time.Second, time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour}[n.intn(6)]
 	n.log("clock", h.Node.Host(), d)
 	h.JumpClock(d)
 }
@@ -209,7 +219,7 @@ func (n *nemesis) clock() {
 // image checks what a power cut would leave of any host.
 func (n *nemesis) image() {
 	models := simenv.Models()
-	m := models[n.c.World.Intn(len(models))]
+	m := models[n.intn(len(models))]
 	h := n.any()
 	img := h.CrashImage(n.c.World.Rand(), m)
 	var err error
@@ -230,29 +240,6 @@ func (n *nemesis) calm() {
 		h.Data().SetSlow(1)
 		if h != n.p {
 			h.adm("up", Res, "--timeout=60")
-		}
-	}
-}
-
-// total adds up what was done in all seeds, for the check that everything was.
-type total map[string]int
-
-func (s total) add(did map[string]int) {
-	for k, v := range did { // order does not matter: sums
-		s[k] += v
-	}
-}
-
-func (s total) report(t *testing.T, wanted ...string) {
-	var list []string
-	for k, v := range s {
-		list = append(list, fmt.Sprintf("%s %d", k, v))
-	}
-	slices.Sort(list)
-	t.Log(strings.Join(list, ", "))
-	for _, k := range wanted {
-		if s[k] == 0 {
-			t.Errorf("it never happened: %s", k)
 		}
 	}
 }

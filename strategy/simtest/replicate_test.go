@@ -34,10 +34,10 @@ func (c *Cluster) equal(j *Journal, hosts ...*Host) {
 // TestSimReplicate: a second host joins while the first one writes, and follows
 // it, whatever happens to both; in the end they are equal.
 func TestSimReplicate(t *testing.T) {
-	sum := total{}
 	list := seeds(t, 8, 0.1)
-	for _, seed := range list {
+	sum := runSeeds(t, list, func(t testing.TB, seed uint64) map[string]int {
 		o, lo := scene(seed)
+		watching(t, &o)
 		lo.Think = max(lo.Think, 5*time.Millisecond)
 		o.Node.SilentOpens = false // see what marsadm asks for: open-count
 		c := NewCluster(t, seed, o, "a", "b")
@@ -59,10 +59,8 @@ func TestSimReplicate(t *testing.T) {
 		c.quiesce(a, l, b)
 		n.did["watched disk writes"], n.did["watched log writes"] = c.Watch.DiskWrites, c.Watch.LogWrites
 		n.did["watched moves"], n.did["watched sync writes"] = c.Watch.Moves, c.Watch.Syncs
-		sum.add(n.did)
 		c.Close()
-	}
-	if len(list) >= 20 {
-		sum.report(t, "a: kill", "a: crash", "b: kill", "b: crash", "cut", "prefix", "a: log-rotate", "image", "watched disk writes", "watched log writes", "watched moves", "watched sync writes")
-	}
+		return n.did
+	})
+	sum.check(t, len(list))
 }

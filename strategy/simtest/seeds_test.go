@@ -39,6 +39,14 @@ func seeds(t testing.TB, def int, share float64) []uint64 {
 	return list
 }
 
+// watching is debug for a run with a recorder: it gets the trace.
+func watching(t testing.TB, o *Options) {
+	debug(o)
+	if r, ok := t.(*recorder); ok && r.trace != nil {
+		o.World.Trace, o.World.Log = r.trace, r.trace
+	}
+}
+
 // debug shows the daemons' messages (MARS_SIM_LOG=1) and all events
 // (MARS_SIM_TRACE=1) of a seed that is looked at.
 func debug(o *Options) {

@@ -24,24 +24,22 @@ type split struct {
 // Nothing is ever merged: the third host stops at the last common state and
 // says so, whatever happens; when one side gives up, all are equal again.
 func TestSimSplit(t *testing.T) {
-	sum := total{}
 	list := seeds(t, 3, 0.05)
-	for _, seed := range list {
+	sum := runSeeds(t, list, func(t testing.TB, seed uint64) map[string]int {
 		s := newSplit(t, seed)
 		s.tear()
 		s.heal()
 		s.trouble()
 		s.resolve()
-		sum.add(s.n.did)
 		s.c.Close()
-	}
-	if len(list) >= 10 {
-		sum.report(t, "winner a", "winner b", "m: crash", "m: kill", "log-rotate", "log-delete-all", "m waited", "old primary stopped", "strict")
-	}
+		return s.n.did
+	})
+	sum.check(t, len(list))
 }
 
-func newSplit(t *testing.T, seed uint64) *split {
+func newSplit(t testing.TB, seed uint64) *split {
 	o, lo := scene(seed)
+	watching(t, &o)
 	o.Node.SilentOpens = false
 	lo.Think, lo.Depth = max(lo.Think, 50*time.Millisecond), min(lo.Depth, 4)
 	c := NewCluster(t, seed, o, "a", "b", "m")
