@@ -109,8 +109,9 @@
 // merge is commutative, associative and idempotent, and a link's stamp only
 // moves forward. Not taken are: what is not a link of the catalogue, what this
 // host owns, what was deleted at or after its stamp, stamps implausibly far
-// ahead (which also give way where they stand already), another cluster's uuid,
-// and finished deletion orders. Directories are not merged: they are made when
+// ahead (which also give way where they stand already: Change.Instead), another
+// cluster's uuid, finished deletion orders, and what there is no room for
+// (MaxEntries, MaxBytes). Directories are not merged: they are made when
 // something is put into them. Logs are a local fact, and are fetched.
 //
 // # Deletion
@@ -134,6 +135,9 @@
 // assumption: a connection delivers in order, beginning with Tree.Links, so
 // that nobody sees an order before an earlier one of the same creator, or an
 // acknowledgement before what the acknowledging host had sent until then.
+//
+// Orders and markers that are stamped too far ahead count for nothing: marsd
+// gives links that were made on its host under a leapt system clock new stamps.
 //
 // A host that comes back with an old /mars brings deleted things along. The
 // others refuse them by their markers and order the deletion again (Repair).
