@@ -307,9 +307,12 @@ func waitPrimary(j *job) error {
 func secondaryPhases() []phase {
 	return []phase{
 		{"check preconditions", func(j *job) error {
-			n, _ := j.tree.Int(symtree.ActualPath(j.res, j.host, symtree.ActualOpenCount))
-			if n == 0 || j.opt.force || !j.actual(j.host, symtree.ActualIsPrimary) && j.tree.Primary(j.res) != j.host {
+			if j.opt.force || !j.actual(j.host, symtree.ActualIsPrimary) && j.tree.Primary(j.res) != j.host {
 				return nil
+			}
+			n, err := j.opened()
+			if n == 0 || err != nil {
+				return err
 			}
 			return dieHint("umount or close it", "device '/dev/mars/%s' for resource '%s' is %d times in use", j.deviceName(), j.res, n)
 		}},

@@ -182,8 +182,14 @@ func detachPhases() []phase {
 // checkDetach: the disk of a primary stays (manual 3.2.2), and not even force
 // takes it away below an open device. What is detached may be detached again.
 func checkDetach(j *job) error {
-	if n, _ := j.tree.Int(symtree.ActualPath(j.res, j.host, symtree.ActualOpenCount)); n > 0 && j.actual(j.host, symtree.ActualIsPrimary) {
-		return dieHint("umount or close it", "device '/dev/mars/%s' is in use (%d times)", j.deviceName(), n)
+	if j.actual(j.host, symtree.ActualIsPrimary) {
+		n, err := j.opened()
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return dieHint("umount or close it", "device '/dev/mars/%s' is in use (%d times)", j.deviceName(), n)
+		}
 	}
 	if j.opt.force || !j.todo(symtree.TodoAttach) {
 		return nil

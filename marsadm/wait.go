@@ -5,6 +5,8 @@ package marsadm
 import (
 	"errors"
 	"time"
+
+	"mars/infra/symtree"
 )
 
 const (
@@ -73,6 +75,32 @@ func (x *run) await(cond condition) error {
 			return err
 		}
 	}
+}
+
+// closeLag is how late a living marsd may notice that a device was closed: the
+// device tells nobody.
+const closeLag = 2 * time.Second
+
+// opened is how often the acting host's device is open. What is closed just now
+// still counts for a moment, which this bears; longer waits are wait-umount's.
+func (j *job) opened() (int64, error) {
+	count := func() int64 {
+		n, _ := j.tree.Int(symtree.ActualPath(j.res, j.host, symtree.ActualOpenCount))
+		return n
+	}
+	end := j.sys.Mono() + closeLag
+	if !j.forever {
+		end = min(end, j.deadline)
+	}
+	for count() > 0 && !j.foreign() && !j.never && !j.opt.dryRun && j.sys.Loaded() && j.sys.Mono() < end {
+		if err := j.sys.Sleep(pollInterval); err != nil {
+			return 0, err
+		}
+		if err := j.reload(); err != nil {
+			return 0, err
+		}
+	}
+	return count(), nil
 }
 
 // effect waits for what marsd makes of a change. Nobody waits with --timeout=0,

@@ -380,8 +380,8 @@ func TestSimEmergencySync(t *testing.T) {
 		c := NewCluster(t, seed, o, "a", "b")
 		a, others := c.pair()
 		b := others[0]
-		e := &emergency{c: c, a: a, b: b, l: c.NewLoad(a, lo), n: &nemesis{c: c, did: sum}}
-		e.n.c = c
+		e := &emergency{c: c, a: a, b: b, l: c.NewLoad(a, lo), n: newNemesis(c, a, nil, b)}
+		e.n.did = sum
 		b.join(30)
 		c.World.SetLink(a.Node, b.Node, simenv.Span{Min: time.Millisecond, Max: 2 * time.Millisecond}, 1<<20)
 		c.RunFor(e.n.while(300 * time.Millisecond))
