@@ -79,6 +79,7 @@ type State struct {
 	DiskErr   string // a flush of the disk failed, and it is not repaired yet
 
 	Mode Mode
+	Ends int // how many modes have ended
 	// Log is the log being replayed or appended to.
 	Log       history.Log
 	LogEnd    int64  // its durable end (Primary)
@@ -168,6 +169,7 @@ type Plan struct {
 	Size      int64
 
 	Mode Mode
+	Ends int // how many modes of the worker had ended when this was decided
 	// Replaying: apply Log from Start to End. End may be raised.
 	// Primary: append to Log; a Log with a higher number than now is a rotation.
 	Log        history.Log
@@ -198,7 +200,7 @@ func (p *Plan) equal(o *Plan) bool {
 		return false
 	}
 	return a.Member == b.Member && a.From == b.From && a.Attach == b.Attach && a.DiskPath == b.DiskPath && a.Size == b.Size &&
-		a.Mode == b.Mode && a.Log == b.Log && a.Start == b.Start && a.End == b.End && a.Device == b.Device &&
+		a.Mode == b.Mode && a.Ends == b.Ends && a.Log == b.Log && a.Start == b.Start && a.End == b.End && a.Device == b.Device &&
 		a.DeviceName == b.DeviceName && a.Leave == b.Leave && a.Release == b.Release && a.Bypass == b.Bypass && a.Lean == b.Lean && a.SyncPeer == b.SyncPeer && a.Serve == b.Serve
 }
 
@@ -246,7 +248,7 @@ type Verdict struct {
 // equal compares everything but the logs.
 func (s *State) equal(o *State) bool {
 	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr && s.DiskErr == o.DiskErr &&
-		s.Mode == o.Mode && s.Log == o.Log && s.LogFailed == o.LogFailed && s.NoSpace == o.NoSpace && s.Bypass == o.Bypass && slices.Equal(s.Gone, o.Gone) && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
+		s.Mode == o.Mode && s.Ends == o.Ends && s.Log == o.Log && s.LogFailed == o.LogFailed && s.NoSpace == o.NoSpace && s.Bypass == o.Bypass && slices.Equal(s.Gone, o.Gone) && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
 		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.DeviceErr == o.DeviceErr && s.Held == o.Held &&
 		s.Leaving == o.Leaving && s.SizeWaits == o.SizeWaits && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog && s.FetchLevel == o.FetchLevel &&
 		s.FetchErr == o.FetchErr && s.FetchGone == o.FetchGone && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.TailLog == o.TailLog && s.TailPos == o.TailPos && s.TailEnd == o.TailEnd && s.SyncErr == o.SyncErr

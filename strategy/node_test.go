@@ -386,3 +386,27 @@ func TestSimLife(t *testing.T) {
 		w.Close()
 	}
 }
+
+// TestSimRoleFlaps: a role that comes back while it is being given up is taken
+// again, whenever that happens: the device returns and serves.
+func TestSimRoleFlaps(t *testing.T) {
+	w := newWorld(t, 3)
+	a := newHosts(t, w, "a")[0]
+	w.RunFor(time.Second)
+	a.create()
+	wait(t, w, "the device", func() bool { return a.device() != nil })
+	for i := range 120 {
+		a.write(w, int64(i%64)*4096, byte(i+1))
+		a.set(symtree.PrimaryPath("r"), symtree.None)
+		w.RunFor(time.Duration(i) * 500 * time.Microsecond)
+		a.set(symtree.PrimaryPath("r"), "a")
+		wait(t, w, "the role to be taken again", func() bool {
+			return a.device() != nil && a.actual("is-primary", "1")() && a.actual("device-r", "1")() && a.tree().Primary("r") == "a"
+		})
+		w.RunFor(100 * time.Millisecond)
+		wait(t, w, "the device to be there still", func() bool { return a.device() != nil && !a.device().Gone() })
+		if got := a.read(w, int64(i%64)*4096); got != byte(i+1) {
+			t.Fatalf("after %d flaps: block %d holds %d", i, i%64, got)
+		}
+	}
+}

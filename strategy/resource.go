@@ -104,6 +104,7 @@ func (r *resource) reconcile() {
 	f := r.facts()
 	r.syncLogs()
 	v := Decide(&f, &r.state)
+	v.Plan.Ends = r.state.Ends
 	v.Plan.Members, v.Plan.Lean = n.tree.Members(r.name), n.space.lean
 	if !r.plan || !v.Plan.equal(&r.sent) || r.forced {
 		r.sent, r.plan = v.Plan, true

@@ -72,6 +72,8 @@ type worker struct {
 	diskIll   error         // a flush failed: the logger writes everything once more
 
 	mode                             Mode
+	ending                           bool        // of the mode: there is no way back, see stepEnd
+	ends                             int         // how many modes have ended
 	log                              history.Log // of the mode: replayed or appended to
 	logger                           *translogger.Logger
 	logs2                            [3]*aio.AIO // log bricks by input of the logger; 1 and 2 are used
@@ -137,12 +139,13 @@ func (w *worker) converge() {
 func (w *worker) stepMode() {
 	switch {
 	case w.mode == Idle && w.want.Mode != Idle:
-		if w.disk != nil && w.disk.On() && w.scanned && w.want.Attach {
+		// What was decided before the last mode ended knows an older place.
+		if w.want.Ends == w.ends && w.disk != nil && w.disk.On() && w.scanned && w.want.Attach {
 			w.mode = w.want.Mode
 			w.log, w.failed, w.full, w.bypassing = w.want.Log, false, false, false
 			w.replayd = translogger.ReplayResult{}
 		}
-	case w.mode != w.want.Mode || w.mode == Replaying && w.want.Log != w.log:
+	case w.ending || w.mode != w.want.Mode || w.mode == Replaying && w.want.Log != w.log:
 		w.stepEnd()
 		return
 	}
@@ -157,12 +160,20 @@ func (w *worker) stepMode() {
 }
 
 // stepEnd ends the present mode, orderly: the device first, then the logger
-// with all its memory, then the logs.
+// with all its memory, then the logs. As long as a device is there everything
+// can go on again; after that bricks are being switched off that would have
+// nothing to do when switched on, so that the only way leads through Idle.
 func (w *worker) stepEnd() {
-	if !w.sync.end() || !w.endDevice() || !w.endLogger() {
+	w.ending = w.ending || w.dev == nil
+	if !w.sync.end() || !w.endDevice() {
 		return
 	}
-	w.diskIll = nil
+	w.ending = true
+	if !w.endLogger() {
+		return
+	}
+	w.diskIll, w.ending = nil, false
+	w.ends++
 	w.mode, w.log, w.bypassing, w.failed, w.full = Idle, history.Log{}, false, false, false
 	w.kick()
 }
@@ -305,7 +316,7 @@ func (w *worker) stepDisk() {
 // tell reports the state if it changed.
 func (w *worker) tell() {
 	s := State{
-		Scanned: w.scanned, Logs: slices.Clone(w.logs), Mode: w.mode, Log: w.log, LogFailed: w.failed, NoSpace: w.full, Bypass: w.bypassing,
+		Scanned: w.scanned, Logs: slices.Clone(w.logs), Mode: w.mode, Ends: w.ends, Log: w.log, LogFailed: w.failed, NoSpace: w.full, Bypass: w.bypassing,
 		Attached: w.disk != nil && w.disk.On(),
 	}
 	if s.Attached {
