@@ -47,6 +47,7 @@ func (r *resource) publishNext() {
 		if err != nil {
 			r.failed() // the position stays the first, for another attempt
 		} else {
+			r.linksLost = false
 			r.published(p)
 		}
 		r.n.kick()
@@ -55,7 +56,6 @@ func (r *resource) publishNext() {
 
 // published goes on after the first of the waiting positions.
 func (r *resource) published(p position) {
-	r.linksLost = false
 	r.acknowledge(p)
 	if r.positions = r.positions[1:]; len(r.positions) > 0 {
 		r.publishNext()

@@ -217,7 +217,7 @@ func (r *resource) step(f *Facts, s Step) {
 		r.makeHole(s, nil)
 		return
 	case CreateLog:
-		list = append(list, symtree.Create(symtree.LogPath(r.name, s.To.Number, s.To.Origin)))
+		list = r.create(s.To)
 	case SyncFrom:
 		// The disk counts as inconsistent from the beginning, durably, before
 		// anything else is said of it.
@@ -227,9 +227,7 @@ func (r *resource) step(f *Facts, s Step) {
 		}
 	case NewLog, SwitchLog:
 		if s.Kind == NewLog {
-			if _, have := r.state.Local(s.To); !have {
-				list = append(list, symtree.Create(symtree.LogPath(r.name, s.To.Number, s.To.Origin)))
-			}
+			list = r.create(s.To)
 		}
 		old := history.Value(s.From, s.Pos, s.Prev)
 		list = append(list,
@@ -252,6 +250,16 @@ func (r *resource) step(f *Facts, s Step) {
 		}
 		n.kick()
 	})
+}
+
+// create makes a logfile that is not there yet: the worker may just not have
+// heard of one that was made.
+func (r *resource) create(l history.Log) []symtree.Change {
+	path := symtree.LogPath(r.name, l.Number, l.Origin)
+	if r.n.tree.Exists(path) {
+		return nil
+	}
+	return []symtree.Change{symtree.Create(path)}
 }
 
 // anchor makes this member stand where the one stands that it syncs from: in
@@ -294,12 +302,8 @@ func (r *resource) makeHole(s Step, done func()) {
 		}
 		n.kick()
 	}
-	var create []symtree.Change
-	if !n.tree.Exists(symtree.LogPath(r.name, s.To.Number, s.To.Origin)) {
-		create = append(create, symtree.Create(symtree.LogPath(r.name, s.To.Number, s.To.Origin)))
-	}
 	r.stepping = true
-	n.commit(create, func(err error) {
+	n.commit(r.create(s.To), func(err error) {
 		if err != nil {
 			end(err)
 			return

@@ -155,7 +155,10 @@ func (w *worker) stepRotate() {
 	if id, ok := w.logger.Log(); ok && w.nextIn != 0 && id.Number == w.nextLog.Number {
 		old := w.log
 		w.log = w.nextLog
-		w.curIn, w.nextIn, w.failed, w.full, w.bypassing = w.nextIn, 0, false, false, false
+		w.curIn, w.nextIn, w.bypassing = w.nextIn, 0, false
+		// It may have failed already, before the rotation was seen here.
+		failed := w.logger.LogFailed()
+		w.failed, w.full = failed != nil, failed != nil && noSpace(failed)
 		w.addLog(w.log)
 		w.closed(old)
 	}
