@@ -271,15 +271,25 @@ func (r *resource) anchor(f *Facts, t int64) []symtree.Change {
 	if at.Number == 0 {
 		return list
 	}
+	// Links of an earlier place would look like a hole or a fork beside these.
+	first, gone := at.Number-1, []string(nil)
 	for _, c := range f.Own {
-		if theirs := versionOf(n.tree, res, f.Primary, c.Log.Number); theirs != "" {
-			list = append(list, symtree.Set(symtree.VersionPath(res, c.Log.Number, n.me), theirs, t))
+		first = min(first, c.Log.Number)
+		if versionOf(n.tree, res, f.Primary, c.Log.Number) == "" && c.Log.Number != at.Number && c.Log.Number != at.Number-1 {
+			gone = append(gone, symtree.VersionPath(res, c.Log.Number, n.me))
 		}
 	}
-	for _, number := range []int{at.Number - 1, at.Number} {
-		if theirs := versionOf(n.tree, res, f.Primary, number); theirs != "" {
-			list = append(list, symtree.Set(symtree.VersionPath(res, number, n.me), theirs, t))
+	for _, v := range n.tree.Versions(res) {
+		if v.Host == f.Primary && v.Number >= first && v.Number <= at.Number {
+			list = append(list, symtree.Set(symtree.VersionPath(res, v.Number, n.me), v.Value, t))
 		}
+	}
+	orders, err := symtree.NewOrder(n.tree, n.me, gone)
+	if err != nil {
+		n.log.Error("links of an earlier place in the history stay", "resource", res, "err", err)
+	}
+	for _, o := range orders {
+		list = append(list, symtree.Set(o.Path, o.Value, t))
 	}
 	at.Len = 0
 	return append(list, symtree.Set(symtree.ReplayPath(res, n.me), at.String(), t))

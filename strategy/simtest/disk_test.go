@@ -62,7 +62,7 @@ func TestSimFlushFails(t *testing.T) {
 func TestSimMarsFails(t *testing.T) {
 	for _, seed := range seeds(t, 2, 0.05) {
 		e := newEmergency(t, seed)
-		e.l.opt.Pages = 32 // failed writes keep their sectors
+		e.l.opt.Timid = true // failed writes keep their sectors
 		c, broken := e.c, true
 		e.a.FailFS(func(op, name string) error {
 			if broken && op != "lstat" && op != "readdir" && op != "readlink" {

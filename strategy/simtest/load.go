@@ -14,6 +14,7 @@ type LoadOptions struct {
 	Sectors  int           // longest write; default 8: a page
 	Flushes  int           // percent of the requests
 	Discards int           // percent
+	Timid    bool          // a request that failed is not followed by another
 }
 
 // Load is a user of the device of one host: writes that do not overlap while
@@ -177,7 +178,7 @@ func (l *Load) send(first, n int64, submit func(done func(error)), id uint32) {
 				j.Ack(id)
 			}
 		}
-		if l.on {
+		if l.on && (err == nil || !l.opt.Timid) {
 			l.pause()
 		}
 	})
