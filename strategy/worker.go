@@ -71,26 +71,27 @@ type worker struct {
 	diskLost  error         // a flush failed: the disk is to be opened anew
 	diskIll   error         // a flush failed: the logger writes everything once more
 
-	mode                             Mode
-	ending                           bool        // of the mode: there is no way back, see stepEnd
-	ends                             int         // how many modes have ended
-	log                              history.Log // of the mode: replayed or appended to
-	logger                           *translogger.Logger
-	logs2                            [3]*aio.AIO // log bricks by input of the logger; 1 and 2 are used
-	curIn, nextIn, released, opening int         // inputs of the logger, 0: none
-	dev                              *ifbrick.Brick
-	devErr                           error         // why it could not be made
-	devUntil                         time.Duration // no new attempt before
-	held                             int           // open count of a device that was left
-	probing                          bool
-	nextLog                          history.Log // at nextIn
-	failed, full                     bool        // the log can not be appended to, for want of space
-	bypassing                        bool        // logger.SetBypass was called, and no next log was taken since
-	lean                             bool        // the logger keeps no space prepared
-	replayd                          translogger.ReplayResult
-	tailLog                          history.Log // see State.TailLog
-	tailPos, tailEnd                 int64
-	replayEnd                        int64
+	mode                   Mode
+	ending                 bool        // of the mode: there is no way back, see stepEnd
+	ends                   int         // how many modes have ended
+	log                    history.Log // of the mode: replayed or appended to
+	logger                 *translogger.Logger
+	logs2                  [3]*aio.AIO // log bricks by input of the logger; 1 and 2 are used
+	curIn, nextIn, opening int         // inputs of the logger, 0: none
+	released               [3]bool     // by input: its log is to be closed
+	dev                    *ifbrick.Brick
+	devErr                 error         // why it could not be made
+	devUntil               time.Duration // no new attempt before
+	held                   int           // open count of a device that was left
+	probing                bool
+	nextLog                history.Log // at nextIn
+	failed, full           bool        // the log can not be appended to, for want of space
+	bypassing              bool        // logger.SetBypass was called, and no next log was taken since
+	lean                   bool        // the logger keeps no space prepared
+	replayd                translogger.ReplayResult
+	tailLog                history.Log // see State.TailLog
+	tailPos, tailEnd       int64
+	replayEnd              int64
 
 	past   counted // by bricks that are gone
 	paceAt time.Duration

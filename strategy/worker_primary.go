@@ -31,7 +31,7 @@ func (w *worker) newLogger() bool {
 			OnDurable:  w.durable,
 			OnPosition: w.position,
 			OnLogReleased: func(input int) {
-				w.released = input
+				w.released[input] = true
 				w.kick()
 			},
 			OnLogError: func(e translogger.LogError) {
@@ -115,7 +115,7 @@ func (w *worker) startLogger() bool {
 		return false
 	}
 	var err error
-	w.curIn, w.nextIn, w.released, w.opening = 0, 0, 0, 0
+	w.curIn, w.nextIn, w.opening, w.released = 0, 0, 0, [3]bool{}
 	if bypass {
 		err = w.logger.StartBypass()
 	} else {
@@ -162,8 +162,8 @@ func (w *worker) stepRotate() {
 		w.addLog(w.log)
 		w.closed(old)
 	}
-	if w.released != 0 && w.endLog(w.released) {
-		w.released = 0
+	for input, released := range w.released {
+		w.released[input] = released && !w.endLog(input)
 	}
 	free := translogger.InputLog1
 	if w.curIn == translogger.InputLog1 {
