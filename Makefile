@@ -9,7 +9,9 @@ RACE    := ./infra/... ./bricks/... ./strategy ./marsadm/... ./ublkdev/...
 FUZZTIME ?= 4s
 # Seeds of the cheapest simulation; those of whole clusters are a share of it.
 # 2400 make 3,700 in all, some five minutes of one core.
-SEEDS   ?= 2400
+SEEDS   ?= 2000
+# Seeds of whole clusters, which cost more.
+CLUSTERS ?= 160
 FIRST   ?= 1
 HOURS   ?= 8
 # Where install puts things; DESTDIR is put before, for packages.
@@ -70,9 +72,9 @@ race: ## the same under the race detector
 fuzz: ## every fuzz target for FUZZTIME
 	@GO=$(GO) FUZZTIME=$(FUZZTIME) sh cmd/marsdemo/fuzz.sh
 
-sim: ## the simulator: SEEDS seeds of power cuts from FIRST on, a share of them of whole clusters
+sim: ## the simulator: SEEDS seeds of power cuts from FIRST on, CLUSTERS seeds of whole clusters
 	MARS_SIM_FIRST=$(FIRST) MARS_SIM_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy ./bricks/translogger
-	MARS_SIM_FIRST=$(FIRST) MARS_SIM_SEEDS=$$(( $(SEEDS) / 4 )) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy/simtest
+	MARS_SIM_FIRST=$(FIRST) MARS_SIM_SEEDS=$(CLUSTERS) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy/simtest
 
 soak: ## the simulator with new seeds for HOURS, the model of histories and large trees deeper
 	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run ForksModel ./infra/history
