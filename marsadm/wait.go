@@ -78,8 +78,8 @@ func (x *run) await(cond condition) error {
 }
 
 // closeLag is how late a living marsd may notice that a device was closed: the
-// device tells nobody.
-const closeLag = 2 * time.Second
+// device tells nobody, and who has it open is looked for every five seconds.
+const closeLag = 6 * time.Second
 
 // opened is how often the acting host's device is open. What is closed just now
 // still counts for a moment, which this bears; longer waits are wait-umount's.
@@ -87,6 +87,9 @@ func (j *job) opened() (int64, error) {
 	count := func() int64 {
 		n, _ := j.tree.Int(symtree.ActualPath(j.res, j.host, symtree.ActualOpenCount))
 		return n
+	}
+	if n := count(); n > 0 && !j.never {
+		j.say("device '/dev/mars/%s' is %d times in use; it may just be being closed", j.deviceName(), n)
 	}
 	end := j.sys.Mono() + closeLag
 	if !j.forever {

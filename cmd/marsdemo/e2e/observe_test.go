@@ -77,7 +77,7 @@ func TestObserve(t *testing.T) {
 	b.awaitMetric(`mars_disk_state{peer="B",resource="mydata",state="UpToDate"}`, one)
 	a.awaitMetric(`mars_peer_up{peer="B"}`, one)
 
-	b.ok("pause-replay", res)
+	b.pauseReplay()
 	a.fill(a.device(), 7, 5<<20)
 	lag := func(n *node, what, stage string) string {
 		return fmt.Sprintf(`mars_replication_lag_%s{peer="B",resource="mydata",stage="%s"}`, what, stage)
