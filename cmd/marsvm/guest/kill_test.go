@@ -172,7 +172,8 @@ func TestKillControl(t *testing.T) {
 	s.must("mkfs.ext4", "-q", "-F", "/dev/vdb")
 	size := strings.TrimSpace(s.must("cat", "/sys/block/vdb/size"))
 	table := fmt.Sprintf("0 %s linear /dev/vdb 0", size)
-	s.must("dmsetup", "create", "dying", "--table", table)
+	s.must("dmsetup", "create", "dying", "--noudevsync", "--noudevrules", "--table", table)
+	s.must("dmsetup", "mknodes") // there is no udev in the guest
 	s.must("mount", "-t", "ext4", "/dev/mapper/dying", "/mnt")
 	var l load
 	app := newFiles("/mnt")
@@ -185,7 +186,7 @@ func TestKillControl(t *testing.T) {
 	})
 	s.must("dmsetup", "suspend", "--noflush", "--nolockfs", "dying")
 	s.must("dmsetup", "load", "dying", "--table", fmt.Sprintf("0 %s error", size))
-	s.must("dmsetup", "resume", "dying")
+	s.must("dmsetup", "resume", "--noudevsync", "dying")
 	l.wg.Wait() // with an error: nobody stops it
 	if l.err() == nil {
 		t.Error("the application saw no error")
@@ -198,6 +199,6 @@ func TestKillControl(t *testing.T) {
 		t.Error("the kernel's words about errors were not recognised")
 	}
 	s.must("umount", "/mnt")
-	s.must("dmsetup", "remove", "dying")
+	s.must("dmsetup", "remove", "--noudevsync", "dying")
 	s.must("dmesg", "-C")
 }
