@@ -67,7 +67,7 @@ func (j *job) logDelete(every bool) error {
 		if !ok {
 			return dieHint("repair it: marsadm invalidate or leave-resource on that host", "replay link '%s' is not parsable, so that nothing can be deleted", symtree.ToUser(symtree.ReplayPath(j.res, host)))
 		}
-		if limit == 0 || r.Number < limit || mutant.Is(mutant.PausedIgnored) && r.Number > limit {
+		if limit == 0 || (r.Number < limit) != mutant.Is(mutant.PausedIgnored) {
 			limit = r.Number
 		}
 	}
