@@ -40,8 +40,8 @@ type network struct {
 	links map[linkKey]*link // looked up, never ranged over
 	conns []*half           // live ones
 
-	frames, bytes uint64 // sent so far
-	cells []*frameEvent     // for reuse
+	frames, bytes uint64        // sent so far
+	cells         []*frameEvent // for reuse
 }
 
 func (nw *network) init(w *World) {
