@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/../.."
 all="rig ublkdev device demo io kill many pair power"
 # Without words: what make test runs. The others take longer on a slow machine.
-suites=${*:-rig ublkdev device power kill}
+suites=${*:-rig ublkdev device power}
 GO=${GO:-go}
 export CGO_ENABLED=0
 out=bin/vm
