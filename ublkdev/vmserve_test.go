@@ -102,7 +102,7 @@ func serveProcess(args []string) error {
 		return err
 	}
 	fmt.Println("ready")
-	return unix.Pause() // until it is killed
+	return untilKilled()
 }
 
 // holdOpen is an opener like any other.
@@ -111,7 +111,15 @@ func holdOpen(path string) error {
 		return err
 	}
 	fmt.Println("ready")
-	return unix.Pause()
+	return untilKilled()
+}
+
+// untilKilled never returns: a pause ends early by any signal, and the runtime
+// sends some to its own threads.
+func untilKilled() error {
+	for {
+		_ = unix.Pause()
+	}
 }
 
 // dying is a port that kills its process at one point of the way.
