@@ -32,6 +32,7 @@ type resource struct {
 	why       string
 	seen      map[history.Log]bool // logfiles in the tree at the last round
 
+	decided   int       // the level of emergency of the last decision
 	lost      bool      // the log could not be written, when that was looked at last
 	hold      env.Timer // until holdUntil it counts as lost: see level
 	holdFor   time.Duration
@@ -102,6 +103,7 @@ func (r *resource) reconcile() {
 		r.state.OpenCount = 0
 	}
 	f := r.facts()
+	r.decided = f.Level
 	r.syncLogs()
 	v := Decide(&f, &r.state)
 	v.Plan.Ends = r.state.Ends

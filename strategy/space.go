@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"mars/infra/env"
@@ -101,7 +102,7 @@ func (w *spaceWatch) decide(s env.Space, prepared int64) {
 	for level := 1; level <= levelJammed; level++ {
 		r.Limits[level] = t.RequiredFreeBytes(level)
 	}
-	was := w.level
+	was, lean := w.level, w.lean
 	first := !w.known
 	w.room, w.known = r, true
 	w.level = emergencyLevel(&r, was)
@@ -115,7 +116,10 @@ func (w *spaceWatch) decide(s env.Space, prepared int64) {
 		n.log.Warn("emergency: there is more space in /mars again", "level", w.level, "was", was, "available", r.Available)
 	}
 	w.publish(first || w.level != was)
-	n.kick()
+	other := func(r *resource) bool { return r.level() != r.decided }
+	if first || w.lean != lean || slices.ContainsFunc(n.resources, other) {
+		n.kick()
+	}
 	w.gain()
 }
 
@@ -136,13 +140,10 @@ func (w *spaceWatch) publish(changed bool) {
 func (w *spaceWatch) gain() {
 	n := w.n
 	for _, r := range n.resources {
-		if r.stepping || r.saying {
+		if r.stepping || r.saying || r.level() < levelSecondary {
 			continue
 		}
 		f := r.facts()
-		if f.Level < levelSecondary {
-			continue
-		}
 		for _, l := range n.tree.Logs(r.name) {
 			id := history.Log{Number: l.Number, Origin: l.Origin}
 			if !deletable(&f, &r.state, id) {
