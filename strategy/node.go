@@ -9,6 +9,7 @@ import (
 
 	"mars/infra/env"
 	"mars/infra/lamport"
+	"mars/infra/measure"
 	"mars/infra/status"
 	"mars/infra/symtree"
 	"mars/infra/tunable"
@@ -69,7 +70,7 @@ type Node struct {
 	untaken   map[string]symtree.Change // of peers, by path: could not be written
 	takeAgain env.Timer
 
-	complaints complaints
+	complaints measure.Seldom
 
 	resources []*resource // sorted by name
 	deleting  bool        // a plan of deletions is being committed

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 )
 
 // flood is a cluster of which some hosts are down: who subscribes to whom.
@@ -146,30 +145,5 @@ func TestOverlayStays(t *testing.T) {
 	}
 	if got := overlay([]string{"a"}, "a", look); len(got) != 0 {
 		t.Errorf("a alone picks %v", got)
-	}
-}
-
-// TestComplaints: the first one of a sort is said, then one in a while with the
-// number of those left out; there are only so many sorts.
-func TestComplaints(t *testing.T) {
-	var c complaints
-	said, left := 0, 0
-	for i := range 1000 { // in two and a half periods
-		if missed, ok := c.say("x", complainEvery/400*time.Duration(i)); ok {
-			said++
-			left += missed
-		}
-	}
-	if said != 3 || left < 790 || left > 800 {
-		t.Errorf("said %d times, %d left out", said, left)
-	}
-	said = 0
-	for i := range 2 * maxComplaints {
-		if _, ok := c.say(fmt.Sprint(i), 0); ok {
-			said++
-		}
-	}
-	if said > maxComplaints || len(c.list) > maxComplaints+1 {
-		t.Errorf("%d sorts, %d said", len(c.list), said)
 	}
 }

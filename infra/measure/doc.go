@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Package measure holds the counters of hot paths: a histogram that costs a
-// shift and an addition, and a rate.
+// shift and an addition, and a rate; limits of a rate; and what keeps the log
+// from being filled by what others do.
 //
 // # Life cycle
 //
-// Both are plain values, a part of whoever counts, and live on its executor:
+// Histograms and rates are plain values, a part of whoever counts, and live on its executor:
 // no lock, no atomic, no allocation, nothing to start or stop. Who wants to see
 // them posts to that executor and takes a copy (they are arrays, so an
 // assignment is one).

@@ -3,6 +3,7 @@
 package measure
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -119,5 +120,30 @@ func TestLimiter(t *testing.T) {
 		if l.Take(time.Hour, 1<<40, 0) != 0 {
 			t.Fatal("without a limit something waits")
 		}
+	}
+}
+
+// TestSeldom: the first one of a sort is said, then one in a while with the
+// number of those left out; there are only so many sorts.
+func TestSeldom(t *testing.T) {
+	var s Seldom
+	said, left := 0, 0
+	for i := range 1000 { // in two and a half periods
+		if missed, ok := s.Say("x", SeldomEvery/400*time.Duration(i)); ok {
+			said++
+			left += missed
+		}
+	}
+	if said != 3 || left < 790 || left > 800 {
+		t.Errorf("said %d times, %d left out", said, left)
+	}
+	said = 0
+	for i := range 2 * maxSeldom {
+		if _, ok := s.Say(fmt.Sprint(i), 0); ok {
+			said++
+		}
+	}
+	if said > maxSeldom || len(s.list) > maxSeldom+1 {
+		t.Errorf("%d sorts, %d said", len(s.list), said)
 	}
 }

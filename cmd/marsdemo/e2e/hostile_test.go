@@ -40,8 +40,9 @@ func (n *node) dial(port int) net.Conn {
 	return c
 }
 
-// TestGarbage: strangers who send garbage to any port, and 200 who send
-// nothing, keep nobody from replicating, not even one who has to connect anew.
+// TestGarbage: strangers who send garbage to any port, and 2,000 who send
+// nothing or a byte in a while, keep nobody from replicating, not even one who
+// has to connect anew.
 func TestGarbage(t *testing.T) {
 	if !ready(t) {
 		return
@@ -59,10 +60,15 @@ func TestGarbage(t *testing.T) {
 	if d := before.diff(a.snapshot()); d != "" {
 		t.Errorf("garbage has changed the tree:\n%s", d)
 	}
-	for i := range 200 {
+	var slow []net.Conn
+	for i := range 2000 {
 		conn := a.dial(i % 3)
 		defer conn.Close()
+		if i%10 == 0 {
+			slow = append(slow, conn)
+		}
 	}
+	defer trickle(slow)()
 	w := newWriter(a, 0)
 	w.write(100)
 	b.awaitVersion(100)
@@ -71,7 +77,7 @@ func TestGarbage(t *testing.T) {
 	start := time.Now()
 	b.start()
 	b.awaitVersion(150)
-	t.Logf("with 200 strangers at the door, a member is back in sync %.1f s after its restart", time.Since(start).Seconds())
+	t.Logf("with 2,000 strangers at the door, a member is back in sync %.1f s after its restart", time.Since(start).Seconds())
 	b.awaitUpToDate()
 	if !a.running() || a.cmd.Process.Pid != pid {
 		t.Error("marsd of A has not survived")
@@ -82,6 +88,29 @@ func TestGarbage(t *testing.T) {
 	if rss := a.usage().rss; rss > maxRSS {
 		t.Errorf("A has %d MiB of memory", rss>>20)
 	}
+}
+
+// trickle sends a TLS greeting on each connection, a byte now and then, until
+// it is ended.
+func trickle(list []net.Conn) (end func()) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		greeting := garbage()["a broken TLS greeting"]
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			for _, c := range list {
+				_, _ = c.Write(greeting[i%len(greeting):][:1]) // closed by the node, sooner or later
+			}
+		}
+	}()
+	return func() { close(stop); <-stopped }
 }
 
 // insult sends data and closes. What comes back, if anything, is no answer.

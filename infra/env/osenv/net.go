@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mars/infra/env"
+	"mars/infra/measure"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -108,14 +109,14 @@ type network struct {
 	listeners map[*listener]struct{}
 	unproven  []*conn // accepted, in order of arrival, that have not proved who they are
 	perPeer   map[env.PeerID]int
-	refused   int // since the last message
-	lastLog   time.Time
+	start     time.Time
+	refusals  measure.Seldom // of connections, by address and reason
 }
 
 func newNetwork(n *Node, cfg NetConfig) *network {
 	cfg = cfg.withDefaults()
 	w := &network{n: n, cfg: cfg, receive: semaphore.NewWeighted(cfg.MaxReceive),
-		conns: make(map[*conn]struct{}), listeners: make(map[*listener]struct{}), perPeer: make(map[env.PeerID]int)}
+		start: time.Now(), conns: make(map[*conn]struct{}), listeners: make(map[*listener]struct{}), perPeer: make(map[env.PeerID]int)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
@@ -211,17 +212,29 @@ func (w *network) leave(p env.PeerID) {
 	}
 }
 
-// refuse logs a refused connection, once a second at most: anybody can make
-// any number of them.
+// refuse logs a refused connection, seldom: anybody can make any number of them.
 func (w *network) refuse(from net.Addr, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.refused++
-	if w.closed || time.Since(w.lastLog) < time.Second {
+	host, _, split := net.SplitHostPort(from.String())
+	if split != nil {
+		host = from.String()
+	}
+	missed, ok := w.refusals.Say(host+": "+reason(err), time.Since(w.start))
+	if w.closed || !ok {
 		return
 	}
-	w.n.log.Warn("connection refused", "from", from.String(), "err", err, "count", w.refused)
-	w.refused, w.lastLog = 0, time.Now()
+	w.n.log.Warn("connection refused", "from", from.String(), "err", err, "more of these", missed)
+}
+
+// reason is the same text for errors of the same sort: without the addresses
+// and ports.
+func reason(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return err.Error()
 }
 
 func (w *network) address(host string, port int) string {
