@@ -7,10 +7,10 @@ export GOFLAGS
 # Packages that need no root and no kernel feature, for the race detector.
 RACE    := ./infra/... ./bricks/... ./strategy ./marsadm/... ./ublkdev/...
 FUZZTIME ?= 4s
-# Seeds of the cheapest simulation; those of whole clusters are a share of it.
-# 2400 make 3,700 in all, some five minutes of one core.
-SEEDS   ?= 2000
-# Seeds of whole clusters, which cost more.
+# Seeds of power cuts of one host.
+SEEDS   ?= 3000
+# Seeds of the cheapest simulation of whole clusters; others run a share of it,
+# but so many that each of their faults is sure to happen.
 CLUSTERS ?= 160
 FIRST   ?= 1
 HOURS   ?= 8
@@ -73,8 +73,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	@GO=$(GO) FUZZTIME=$(FUZZTIME) sh cmd/marsdemo/fuzz.sh
 
 sim: ## the simulator: SEEDS seeds of power cuts from FIRST on, CLUSTERS seeds of whole clusters
-	MARS_SIM_FIRST=$(FIRST) MARS_SIM_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy ./bricks/translogger
-	MARS_SIM_FIRST=$(FIRST) MARS_SIM_SEEDS=$(CLUSTERS) $(GO) test -count=1 -timeout 20m -run 'Sim|Determin' ./strategy/simtest
+	MARS_SIM_FIRST=$(FIRST) MARS_SIM_SEEDS=$(SEEDS) MARS_SIM_CLUSTERS=$(CLUSTERS) $(GO) test -count=1 -timeout 30m -run 'Sim|Determin' ./strategy ./bricks/translogger ./strategy/simtest
 
 soak: ## the simulator with new seeds for HOURS, the model of histories and large trees deeper
 	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run ForksModel ./infra/history

@@ -54,7 +54,7 @@
 //
 // MARS_SIM_ARTEFACTS names a directory for what is left of it: the failure with
 // its story, a trace of every event with the daemons' messages, and the tree
-// of every host. MARS_SIM_SEEDS and MARS_SIM_FIRST choose the seeds (make sim,
+// of every host. MARS_SIM_CLUSTERS and MARS_SIM_FIRST choose the seeds (make sim,
 // make soak), MARS_SIM_DEPTH makes models deeper.
 //
 // # Invariants
@@ -100,16 +100,41 @@
 //	47 commands                 M   every command of the nemesis; marsadm
 //	49 restart anywhere         R   all
 //
-// Elsewhere: 7 and 41 (emergency mode: tests of bricks/translogger), 14, 15,
-// 16, 22, 25, 38, 39, 43, 48, 50 (need real devices, rates or the command
-// line).
+//	 7 emergency mode           M R TestSimEmergency*, TestSimStuckSecondary
+//	41 levels of emergency      M   TestSimLevels, TestSimNoReset
+//
+// Elsewhere: 14, 15, 16, 22, 25, 38, 39, 43, 48, 50 (need real devices, rates or
+// the command line: cmd/marsdemo/e2e, cmd/marsvm).
 //
 // # Faults
 //
-// faults_test.go names the events of each fault; a run of enough seeds fails if
-// one of them never happened. By their numbers there, fired here: 1, 2, 3, 4, 5 (log-rotate, log-delete, primary, invalidate, join), 6 (every disk has a
-// volatile cache; Lie is the control), 14, 15, 16, 18, 19, 20, 24, 26, 28, 29
-// (old /mars), 33, 37. By unit tests: 7, 8, 9 (infra/translog), 10 (wire, TLS
-// in osenv), 36 (symtree, wire). Not in the simulator: 12, 13 and 27 with emergency
-// mode, 38; the others need real networks, disks and kernels.
+// faults_test.go names the events of each fault; a run of at least 20 seeds of a
+// test (make sim is one for all) fails if one of its events never happened. A
+// test without events brings about its fault by itself and waits for it. Where
+// each fires:
+//
+//	 1-5    TestSimReplicate: power cuts anywhere, of both, while recovering, in the
+//	        middle of a change of the tree; commands in TestSimReplicate, TestSimConverge
+//	 6      every simulated disk has a volatile cache; Lie is the control
+//	 7-9    infra/translog, bricks/translogger; 9 also e2e: TestDamagedCopy, TestDamagedOriginal
+//	10      infra/wire, infra/env/osenv (TLS)
+//	12      TestSimEmergency, TestSimLevels; e2e: TestEmergency
+//	13      TestSimMarsFails
+//	14, 15  TestSimReplicate, TestSimFlushFails; bricks/aio, bricks/translogger
+//	16      TestSimReplicate: slow and stalled disks
+//	17, 35  e2e: TestBadArguments; marsadm: TestMatrix
+//	18      TestSimReplicate, TestSimConverge: clocks that jump and leap
+//	19, 31  TestMadMember; infra/lamport; fuzz targets
+//	20      TestSimReplicate, TestSimConverge; osenv: TestNetBadPeers (22)
+//	23, 34  e2e: TestGarbage, TestPeers
+//	24      TestSimReplicate, TestSimSplit, TestSimConverge; the kill suite of cmd/marsvm
+//	26      TestSimReplicate: commands at once; marsadm: TestKilledAndRepeated
+//	27      TestSimEmergencySync, TestSimEmergencyLimit
+//	28      TestSimSplit
+//	29      TestSimConverge: an old tree is restored
+//	30      e2e: TestPeers; TestSimConverge
+//	32, 33  infra/symtree, osenv (paths); TestMadMember
+//	36, 38  infra/wire, infra/symtree, infra/translog: limits, unknown types
+//	37      TestSimConverge: odd names
+//	40      TestSimResize
 package simtest

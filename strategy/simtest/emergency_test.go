@@ -142,7 +142,7 @@ func (e *emergency) cut() {
 // the superfluous one leaves) ends with equal disks.
 func TestSimEmergency(t *testing.T) {
 	sum := total{}
-	list := seeds(t, 3, 0.05)
+	list := seeds(t, 3, 0.125)
 	for _, seed := range list {
 		e := newEmergency(t, seed)
 		c := e.c
@@ -177,9 +177,7 @@ func TestSimEmergency(t *testing.T) {
 		sum.add(e.n.did)
 		c.Close()
 	}
-	if len(list) >= 10 {
-		sum.report(t, "full at once", "jammed at once", "slowly", "left", "power cut in emergency mode", "power cut afterwards", "bypassed")
-	}
+	sum.check(t, len(list))
 }
 
 // noHandover checks that a member in front of the hole does not become primary
@@ -373,7 +371,7 @@ func TestSimEmergencyLimit(t *testing.T) {
 // complete the disk counts as inconsistent.
 func TestSimEmergencySync(t *testing.T) {
 	sum := total{}
-	list := seeds(t, 2, 0.05)
+	list := seeds(t, 2, 0.125)
 	for _, seed := range list {
 		o, lo := calmScene(scene(seed))
 		o.Size = 4 << 20
@@ -409,7 +407,5 @@ func TestSimEmergencySync(t *testing.T) {
 		c.quiesce(a, e.l, b)
 		c.Close()
 	}
-	if len(list) >= 10 {
-		sum.report(t, "in the middle")
-	}
+	sum.check(t, len(list))
 }

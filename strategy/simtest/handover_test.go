@@ -12,7 +12,7 @@ import (
 // each time the new primary has exactly what the old one had when its device
 // was closed.
 func TestSimHandover(t *testing.T) {
-	list := seeds(t, 4, 0.05)
+	list := seeds(t, 4, 0.125)
 	sum := runSeeds(t, list, handover)
 	sum.check(t, len(list))
 }

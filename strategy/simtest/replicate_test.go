@@ -34,7 +34,7 @@ func (c *Cluster) equal(j *Journal, hosts ...*Host) {
 // TestSimReplicate: a second host joins while the first one writes, and follows
 // it, whatever happens to both; in the end they are equal.
 func TestSimReplicate(t *testing.T) {
-	list := seeds(t, 8, 0.1)
+	list := seeds(t, 8, 0.125)
 	sum := runSeeds(t, list, func(t testing.TB, seed uint64) map[string]int {
 		o, lo := scene(seed)
 		watching(t, &o)

@@ -7,7 +7,7 @@ import (
 )
 
 // seeds are the seeds to be run: def of them, or what the environment says.
-// MARS_SIM_SEEDS is how many seeds the cheapest test runs; others run a share.
+// MARS_SIM_CLUSTERS is how many seeds the cheapest test runs; others run a share.
 // MARS_SIM_SEED is the one seed to run, MARS_SIM_FIRST the first one (default 1).
 func seeds(t testing.TB, def int, share float64) []uint64 {
 	number := func(name string) (uint64, bool) {
@@ -25,7 +25,7 @@ func seeds(t testing.TB, def int, share float64) []uint64 {
 		return []uint64{n}
 	}
 	count := uint64(def)
-	if n, ok := number("MARS_SIM_SEEDS"); ok {
+	if n, ok := number("MARS_SIM_CLUSTERS"); ok {
 		count = max(uint64(float64(n)*share), 1)
 	}
 	first := uint64(1)

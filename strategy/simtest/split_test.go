@@ -24,7 +24,7 @@ type split struct {
 // Nothing is ever merged: the third host stops at the last common state and
 // says so, whatever happens; when one side gives up, all are equal again.
 func TestSimSplit(t *testing.T) {
-	list := seeds(t, 3, 0.05)
+	list := seeds(t, 3, 0.125)
 	sum := runSeeds(t, list, func(t testing.TB, seed uint64) map[string]int {
 		s := newSplit(t, seed)
 		s.tear()
