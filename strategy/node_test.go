@@ -3,6 +3,7 @@ package strategy
 import (
 	"bytes"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -382,6 +383,42 @@ func TestSimLife(t *testing.T) {
 		wait(t, w, "a to hear of it", func() bool { v, _ := a.tree().Value("userspace/b"); return v == "back" })
 		if took := w.Now() - at; took > time.Second {
 			t.Errorf("seed %d: a heard of it after %v", seed, took)
+		}
+		w.Close()
+	}
+}
+
+// TestSimDirectoryMadeAgain: a directory of the tree is removed and made again
+// so fast that nobody sees it missing: links in the new one are noticed at once,
+// not at the next look at the whole tree.
+func TestSimDirectoryMadeAgain(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		w := newWorld(t, seed)
+		hosts := newHosts(t, w, "a", "b")
+		a, b := hosts[0], hosts[1]
+		w.RunFor(time.Second)
+		a.set("userspace/x/k", "1")
+		heard := func(v string) func() bool {
+			return func() bool { got, _ := b.tree().Value("userspace/x/k"); return got == v }
+		}
+		wait(t, w, "b to hear of it", heard("1"))
+		for i := range 5 {
+			for _, err := range []error{a.FS().Remove("userspace/x/k"), a.FS().Remove("userspace/x")} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.RunFor(time.Duration(w.Intn(3)) * time.Millisecond)
+			if err := a.FS().Mkdir("userspace/x"); err != nil {
+				t.Fatal(err)
+			}
+			w.RunFor(time.Duration(w.Intn(10)) * time.Millisecond)
+			v := strconv.Itoa(i + 2)
+			a.set("userspace/x/k", v)
+			w.RunFor(3 * time.Second)
+			if !heard(v)() {
+				t.Fatalf("seed %d: b has not heard of link %s, made on a 3 s ago", seed, v)
+			}
 		}
 		w.Close()
 	}

@@ -191,7 +191,8 @@ func (n *Node) rescanned(dir string, found *symtree.Tree) {
 		case it.Kind == symtree.Dir:
 			if !had {
 				n.tree.Set(it.Path, it.Entry)
-				n.watch.Add(it.Path)
+			}
+			if fresh := n.watch.Add(it.Path); fresh || !had {
 				n.pipe.dirty(it.Path)
 			}
 		case had && old == it.Entry:

@@ -124,8 +124,10 @@ type Timer interface {
 // directory's name; it says only "look again": several changes may come as one
 // call, and a call may come without a change.
 type Watcher interface {
-	// Add starts watching a directory ("." is the root). Adding a watched or
-	// a missing directory does nothing.
-	Add(dir string)
+	// Add starts watching a directory ("." is the root), and tells whether it
+	// was not watched before: what happened in it until then nobody has told.
+	// Adding a watched or a missing directory does nothing. A directory that
+	// was removed and made again is another one, to be added again.
+	Add(dir string) (fresh bool)
 	Close()
 }

@@ -3,6 +3,7 @@
 package osenv
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -252,6 +253,14 @@ func TestAlloc(t *testing.T) {
 	})
 }
 
+// watched is the descriptor by which a directory is watched, 0 for none.
+func watched(w env.Watcher, dir string) int32 {
+	x := w.(*watcher)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.byName[dir]
+}
+
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	ok(t, os.Mkdir(filepath.Join(dir, "sub"), 0o700))
@@ -280,14 +289,8 @@ func TestWatch(t *testing.T) {
 	for recv(t, seen) != "sub" {
 		continue
 	}
-	for {
-		// The kernel tells of the end of the watch after the changes.
-		w.(*watcher).mu.Lock()
-		_, there := w.(*watcher).byName["sub"]
-		w.(*watcher).mu.Unlock()
-		if !there {
-			break
-		}
+	// The kernel tells of the end of the watch after the changes.
+	for watched(w, "sub") != 0 {
 		runtime.Gosched()
 	}
 	ok(t, os.Mkdir(filepath.Join(dir, "sub"), 0o700))
@@ -298,6 +301,14 @@ func TestWatch(t *testing.T) {
 	ok(t, os.Symlink("v", filepath.Join(dir, "sub/link")))
 	for recv(t, seen) != "sub" {
 		continue
+	}
+	// One that was made again before its end was known is watched on.
+	end := make([]byte, unix.SizeofInotifyEvent)
+	binary.NativeEndian.PutUint32(end, uint32(watched(w, "sub")))
+	binary.NativeEndian.PutUint32(end[4:], unix.IN_IGNORED)
+	w.(*watcher).take(end)
+	for watched(w, "sub") == 0 {
+		runtime.Gosched()
 	}
 	on(t, e, func(done func()) { w.Close(); w.Close(); done() })
 	for len(seen) > 0 {

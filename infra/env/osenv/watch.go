@@ -77,8 +77,8 @@ func (s *watchSet) close() {
 // changes only by looking from time to time.
 type deaf struct{}
 
-func (deaf) Add(string) {}
-func (deaf) Close()     {}
+func (deaf) Add(string) bool { return false }
+func (deaf) Close()          {}
 
 // Watch reports changed directories of the tree, at most watchDelay late. If
 // the kernel offers no watch, that is logged and nothing is ever reported.
@@ -96,26 +96,27 @@ func (e *Executor) Watch(fn func(dir string)) env.Watcher {
 }
 
 // Add starts watching when it returns, so that a scan after it misses nothing.
-func (w *watcher) Add(dir string) {
+func (w *watcher) Add(dir string) (fresh bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, ok := w.byName[dir]; ok || w.closed {
-		return
+		return false
 	}
 	fd, err := w.e.node.tree.dir(dir, unix.O_PATH)
 	if err != nil {
 		if kind(err) != env.ErrNotExist {
 			w.e.log.Warn("cannot watch", "dir", dir, "err", err)
 		}
-		return
+		return false
 	}
 	defer unix.Close(fd)
 	wd, err := unix.InotifyAddWatch(w.fd, fmt.Sprintf("/proc/self/fd/%d", fd), watchEvents)
 	if err != nil {
 		w.e.log.Warn("cannot watch", "dir", dir, "err", err)
-		return
+		return false
 	}
 	w.dirs[int32(wd)], w.byName[dir] = dir, int32(wd)
+	return true
 }
 
 // Close ends the reports; none comes after it returns.
@@ -195,6 +196,7 @@ func (w *watcher) report() {
 		if w.isClosed() {
 			return
 		}
+		w.Add(dir) // it may have been made again before its end was known
 		w.fn(dir)
 	}
 }

@@ -28,21 +28,23 @@ func (ex *executor) Watch(fn func(dir string)) env.Watcher {
 	return wt
 }
 
-func (wt *watcher) Add(dir string) {
+func (wt *watcher) Add(dir string) (fresh bool) {
 	if wt.done || wt.ex.inc.dead {
-		return
+		return false
 	}
 	ino, err := wt.ex.inc.node.fs.dir(dir)
 	if err != nil {
-		return
+		return false
 	}
 	for i := range wt.dirs {
 		if wt.dirs[i].name == dir {
+			fresh = wt.dirs[i].ino != ino
 			wt.dirs[i].ino = ino
-			return
+			return fresh
 		}
 	}
 	wt.dirs = append(wt.dirs, watched{name: dir, ino: ino})
+	return true
 }
 
 func (wt *watcher) Close() {
