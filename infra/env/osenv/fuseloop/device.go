@@ -40,7 +40,7 @@ func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func
 	if err := checkSize(cfg.Size, int64(cfg.BlockSize)); err != nil {
 		return nil, err
 	}
-	if err := h.reserve(cfg.Name); err != nil {
+	if err := h.devs.Reserve(cfg.Name); err != nil {
 		return nil, err
 	}
 	var undo []func()
@@ -51,7 +51,7 @@ func (h *Host) create(cfg env.DeviceConfig, dh env.DeviceHandler, post func(func
 		for i := len(undo) - 1; i >= 0; i-- {
 			undo[i]()
 		}
-		h.release(cfg.Name)
+		h.devs.Release(cfg.Name)
 	}()
 	d := &device{h: h, name: cfg.Name, fs: newFileSystem(cfg, dh, post)}
 	d.fs.dev = d
@@ -236,7 +236,7 @@ func (d *device) close(force bool) error {
 		return err
 	}
 	d.closed = true
-	d.h.release(d.name)
+	d.h.devs.Release(d.name)
 	if err := os.Remove(d.h.mountPoint(d.name)); err != nil {
 		d.h.log.Warn("mount point stays", "device", d.name, "err", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"mars/infra/env"
 	"mars/infra/env/osenv/devnode"
@@ -32,10 +31,8 @@ type Host struct {
 	cfg Config
 	log *slog.Logger
 
-	mu       sync.Mutex
-	names    map[string]*device // nil value: being made or cleaned up
-	watching bool
-	scans    devnode.ScanPlan // of the watching goroutine
+	devs  devnode.Registry[device]
+	scans devnode.ScanPlan // of the watching goroutine
 }
 
 // New checks that FUSE and loop devices are to be had. It changes nothing.
@@ -56,43 +53,11 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Host{cfg: cfg, log: cfg.Logger, names: map[string]*device{},
-		scans: devnode.ScanPlan{Every: scanEvery, Calm: calmScan, Share: scanShare}}, nil
+	return &Host{cfg: cfg, log: cfg.Logger, scans: devnode.ScanPlan{Every: scanEvery, Calm: calmScan, Share: scanShare}}, nil
 }
 
 // For makes the Devices of one executor; post is its Env.Post.
 func (h *Host) For(post func(func())) env.Devices { return &devices{h: h, post: post} }
-
-// reserve takes a name for making or cleaning up; release or publish end that.
-func (h *Host) reserve(name string) error {
-	if err := devnode.CheckName(name); err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, taken := h.names[name]; taken {
-		return fmt.Errorf("device %s: %w in this process", name, env.ErrExist)
-	}
-	h.names[name] = nil
-	return nil
-}
-
-func (h *Host) release(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.names, name)
-}
-
-// publish makes the device known and has it watched.
-func (h *Host) publish(d *device) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.names[d.name] = d
-	if !h.watching {
-		h.watching = true
-		go h.watch()
-	}
-}
 
 func (h *Host) mountPoint(name string) string { return filepath.Join(h.cfg.RunDir, "fuse", name) }
 func (h *Host) link(name string) string       { return filepath.Join(h.cfg.DevDir, name) }
@@ -110,7 +75,7 @@ func (v *devices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(en
 			v.post(func() { done(nil, fmt.Errorf("create device %s: %w", cfg.Name, err)) })
 			return
 		}
-		v.h.publish(d)
+		v.h.devs.Publish(d.name, d, v.h.watch)
 		v.post(func() { done(d, nil) })
 		d.fs.begin()
 	}()
@@ -119,10 +84,10 @@ func (v *devices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(en
 // Cleanup keeps nothing: what is left of a dead daemon only looks alive.
 func (v *devices) Cleanup(name string, _ bool, done func(error)) {
 	go func() {
-		err := v.h.reserve(name)
+		err := v.h.devs.Reserve(name)
 		if err == nil {
 			err = v.h.cleanup(name)
-			v.h.release(name)
+			v.h.devs.Release(name)
 		}
 		if err != nil {
 			err = fmt.Errorf("clean up device %s: %w", name, err)

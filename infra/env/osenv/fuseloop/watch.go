@@ -3,8 +3,6 @@
 package fuseloop
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"mars/infra/env/osenv/devnode"
@@ -27,26 +25,12 @@ func (h *Host) watch() {
 	defer a.end()
 	for look := 0; ; look++ {
 		<-t.C
-		list, more := h.live()
+		list, more := h.devs.Live()
 		if !more {
 			return
 		}
 		h.look(a, list, look%calmEvery == 0, time.Now())
 	}
-}
-
-// live lists the devices by name; more is false when the goroutine has to end.
-func (h *Host) live() (list []*device, more bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, d := range h.names {
-		if d != nil {
-			list = append(list, d)
-		}
-	}
-	h.watching = len(list) > 0
-	slices.SortFunc(list, func(a, b *device) int { return strings.Compare(a.name, b.name) })
-	return list, h.watching
 }
 
 // look checks the devices once. One that is being closed or probed is left to

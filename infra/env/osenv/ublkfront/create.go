@@ -32,12 +32,12 @@ func (v *devices) create(cfg env.DeviceConfig, dh env.DeviceHandler) (_ *device,
 	if cfg.BlockSize != 512 && cfg.BlockSize != 4096 {
 		return nil, fmt.Errorf("block size %d is neither 512 nor 4096", cfg.BlockSize)
 	}
-	if err := h.reserve(cfg.Name); err != nil {
+	if err := h.devs.Reserve(cfg.Name); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			h.release(cfg.Name)
+			h.devs.Release(cfg.Name)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)

@@ -164,7 +164,7 @@ func (d *device) notClosed(err error) error {
 // end is the end of the device in this process.
 func (d *device) end() {
 	d.closed, d.count = true, 0
-	d.h.release(d.name)
+	d.h.devs.Release(d.name)
 	d.v.ex.Post(func() { delete(d.v.live, d) })
 }
 
@@ -204,6 +204,6 @@ func (d *device) park(ctx context.Context) error {
 	}
 	// It stays among the live ones of the executor, whose end it waits for.
 	d.closed = true
-	d.h.release(d.name)
+	d.h.devs.Release(d.name)
 	return nil
 }

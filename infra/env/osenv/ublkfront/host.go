@@ -44,10 +44,10 @@ type Host struct {
 	log *slog.Logger
 	ctl *ublkdev.Control
 
-	mu       sync.Mutex
-	names    map[string]*device // nil value: being made or cleaned up
-	orphans  map[uint64]uint32  // of this owner: ids by stamp
-	watching bool
+	devs devnode.Registry[device]
+
+	mu      sync.Mutex
+	orphans map[uint64]uint32 // of this owner: ids by stamp
 }
 
 // New opens the driver and looks for what a predecessor left; it changes
@@ -66,7 +66,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Fatal == nil {
 		cfg.Fatal = func(err error) { cfg.Logger.Error("restart this process", "err", err) }
 	}
-	h := &Host{cfg: cfg, log: cfg.Logger, ctl: ctl, names: map[string]*device{}, orphans: map[uint64]uint32{}}
+	h := &Host{cfg: cfg, log: cfg.Logger, ctl: ctl, orphans: map[uint64]uint32{}}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	list, err := ctl.List(ctx)
@@ -97,37 +97,6 @@ func (h *Host) For(e Executor) env.Devices {
 }
 
 func (h *Host) link(name string) string { return filepath.Join(h.cfg.DevDir, name) }
-
-// reserve takes a name for making or cleaning up; release or publish end that.
-func (h *Host) reserve(name string) error {
-	if err := devnode.CheckName(name); err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, taken := h.names[name]; taken {
-		return fmt.Errorf("device %s: %w in this process", name, env.ErrExist)
-	}
-	h.names[name] = nil
-	return nil
-}
-
-func (h *Host) release(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.names, name)
-}
-
-// publish makes the device known and has it watched.
-func (h *Host) publish(d *device) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.names[d.name] = d
-	if !h.watching {
-		h.watching = true
-		go h.watch()
-	}
-}
 
 // orphan is the device of that name that a predecessor left.
 func (h *Host) orphan(name string) (id uint32, found bool) {
@@ -173,7 +142,7 @@ func (v *devices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(en
 			if count > 0 {
 				h.OpenCount(count)
 			}
-			v.h.publish(d)
+			v.h.devs.Publish(d.name, d, v.h.watch)
 		})
 	}()
 }
@@ -181,10 +150,10 @@ func (v *devices) Create(cfg env.DeviceConfig, h env.DeviceHandler, done func(en
 // Cleanup implements env.Devices.
 func (v *devices) Cleanup(name string, keep bool, done func(error)) {
 	go func() {
-		err := v.h.reserve(name)
+		err := v.h.devs.Reserve(name)
 		if err == nil {
 			err = v.h.cleanup(name, keep)
-			v.h.release(name)
+			v.h.devs.Release(name)
 		}
 		if err != nil {
 			err = fmt.Errorf("clean up device %s: %w", name, err)

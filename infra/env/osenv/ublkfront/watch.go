@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"mars/infra/env/osenv/devnode"
@@ -52,7 +50,7 @@ func (h *Host) watch() {
 		if awaitMounts(mounts, wait) {
 			echoes = 0
 		}
-		list, more := h.live()
+		list, more := h.devs.Live()
 		if !more {
 			return
 		}
@@ -69,20 +67,6 @@ func (h *Host) watch() {
 			plan.Done(start, threadTime()-used)
 		}
 	}
-}
-
-// live lists the devices by name; more is false when the goroutine has to end.
-func (h *Host) live() (list []*device, more bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, d := range h.names {
-		if d != nil {
-			list = append(list, d)
-		}
-	}
-	h.watching = len(list) > 0
-	slices.SortFunc(list, func(a, b *device) int { return strings.Compare(a.name, b.name) })
-	return list, h.watching
 }
 
 // checkTags looks whether requests were lost that users wait for.
