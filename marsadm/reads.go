@@ -3,8 +3,10 @@
 package marsadm
 
 import (
+	"slices"
 	"strings"
 
+	"mars/infra/env"
 	"mars/infra/symtree"
 )
 
@@ -13,27 +15,40 @@ import (
 // hundreds of resources has tens of thousands. TestReads holds that less is
 // never read than makes a difference.
 
-// reader tells whether an entry of a resource's directory is read, by the parts
-// of its path: the resource's directory, and what is below it, empty for the
-// directory itself.
-type reader func(x *run, resDir, below string) bool
+// What only shows something needs no stamps, which cost as much again.
+
+// reader tells how much of an entry of a resource's directory is read, by the
+// parts of its path: the resource's directory, and what is below it, empty for
+// the directory itself.
+type reader func(x *run, resDir, below string) env.Want
 
 // filter is what the command reads, as a function of the path. It is made
 // before it is used from several goroutines.
-func (x *run) filter() func(path string) bool {
+func (x *run) filter() func(path string) env.Want {
 	read := x.cmd.reads
 	if read == nil || x.readAll || x.cmd.has(readsOthers) && x.ownMacros() {
-		read = func(*run, string, string) bool { return true }
+		read = readsAll
 	}
 	if x.word != "" && x.word != all && x.cmd.scope != newResource && x.cmd.scope != noResource && !x.cmd.has(readsOthers) {
 		own := symtree.ResourceDir(x.word)
-		return func(path string) bool { return path == own || strings.HasPrefix(path, own+"/") }
+		return func(path string) env.Want { return just(path == own || strings.HasPrefix(path, own+"/")) }
 	}
-	return func(path string) bool {
+	return func(path string) env.Want {
 		resDir, below, _ := strings.Cut(path, "/")
 		return read(x, resDir, below)
 	}
 }
+
+// just is all or nothing.
+func just(wanted bool) env.Want {
+	if wanted {
+		return env.WantAll
+	}
+	return env.WantNothing
+}
+
+// value is without the stamp, or nothing.
+func value(wanted bool) env.Want { return min(just(wanted), env.WantValue) }
 
 // ownMacros tells whether view may come across a macro of somebody's own, which
 // may ask for anything.
@@ -42,23 +57,37 @@ func (x *run) ownMacros() bool {
 	return err != nil || len(own) > 0 || x.opt.macro != ""
 }
 
+func readsAll(*run, string, string) env.Want { return env.WantAll }
+
 // readsView: what is built in asks for its own resource, and for the members of
-// the others.
-func readsView(x *run, resDir, below string) bool {
-	return below == "" || strings.HasPrefix(below, "data-") || symtree.CheckResource(x.word) != nil || resDir == symtree.ResourceDir(x.word)
+// the others. Of all resources at once it asks for the age of replay links.
+func readsView(x *run, resDir, below string) env.Want {
+	if symtree.CheckResource(x.word) != nil {
+		return max(env.WantValue, just(strings.HasPrefix(below, "replay-")))
+	}
+	return max(value(below == "" || strings.HasPrefix(below, "data-")), just(resDir == symtree.ResourceDir(x.word)))
+}
+
+// readsStatus is for the status of all: the newest stamp of all links is only
+// told in JSON.
+func readsStatus(x *run, _, _ string) env.Want {
+	if x.opt.json {
+		return env.WantAll
+	}
+	return env.WantValue
 }
 
 // readsNone is for commands that are about the cluster alone.
-func readsNone(*run, string, string) bool { return false }
+func readsNone(*run, string, string) env.Want { return env.WantNothing }
 
 // readsNamed is for commands whose arguments are paths.
-func readsNamed(x *run, resDir, _ string) bool {
+func readsNamed(x *run, resDir, _ string) env.Want {
 	for _, arg := range x.args {
 		if rel, err := x.relative(arg); err == nil && (rel == resDir || strings.HasPrefix(rel, resDir+"/")) {
-			return true
+			return env.WantAll
 		}
 	}
-	return false
+	return env.WantNothing
 }
 
 // ofHost tells whether the last host in the name is the one.
@@ -67,42 +96,66 @@ func ofHost(below, host string) bool {
 	return strings.HasSuffix(dir, "-"+host)
 }
 
-// readsOwn is for switches: what is the acting host's own, and what is
-// everybody's. Of its logs and version links nothing depends.
-func readsOwn(x *run, _, below string) bool {
-	switch {
-	case below == "" || below == "size" || below == "primary" || strings.HasPrefix(below, "data-"):
-		return true
-	case strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-"):
-		return false
-	}
-	return ofHost(below, x.host)
+// basic is what the common preconditions go by.
+func basic(x *run, below string) bool {
+	return below == "" || below == "size" || below == "primary" || strings.HasPrefix(below, "data-") || below == "actsize-"+x.host
 }
 
-// readsLogs is for what is about logs: besides, all that tells of them.
-func readsLogs(x *run, resDir, below string) bool {
-	for _, prefix := range []string{"version-", "log-", "replay-"} {
-		if strings.HasPrefix(below, prefix) {
-			return true
-		}
+// fact tells whether it is one of those facts about the host, or their directory.
+func fact(below, host string, keys ...string) bool {
+	key, ok := strings.CutPrefix(below, "actual-"+host)
+	return ok && (key == "" || slices.Contains(keys, strings.TrimPrefix(key, "/")))
+}
+
+// readsOwn is what is the acting host's own, and what is everybody's. Of its
+// logs and version links nothing depends.
+func readsOwn(x *run, _, below string) env.Want {
+	switch {
+	case strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-"):
+		return env.WantNothing
+	case x.cmd.has(inspects):
+		return value(basic(x, below) || ofHost(below, x.host))
 	}
-	return readsOwn(x, resDir, below)
+	return just(basic(x, below) || ofHost(below, x.host))
+}
+
+// readsSwitch is for switches of the acting host.
+func readsSwitch(x *run, _, below string) env.Want {
+	device := strings.HasPrefix(below, "actual-"+x.host+"/"+symtree.ActualDevice("")) || below == "device-"+x.host
+	return max(just(strings.HasPrefix(below, "todo-") && ofHost(below, x.host)), value(basic(x, below) || device ||
+		fact(below, x.host, symtree.ActualIsAttached, symtree.ActualIsPrimary, symtree.ActualIsReplaying, symtree.ActualIsSyncing, symtree.ActualOpenCount, actualWhy)))
+}
+
+// readsSwitches is for switches of all members.
+func readsSwitches(x *run, _, below string) env.Want {
+	return max(just(strings.HasPrefix(below, "todo-")), value(basic(x, below)))
+}
+
+// readsLogs is for what is about logs: all that tells of them.
+func readsLogs(x *run, _, below string) env.Want {
+	return max(just(strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-")),
+		value(basic(x, below) || strings.HasPrefix(below, "replay-") || fact(below, x.host, symtree.ActualIsPrimary, actualWhy)))
 }
 
 // readsRoles is for who is primary.
-func readsRoles(_ *run, _, below string) bool {
-	switch {
-	case below == "" || below == "size" || below == "primary" || strings.HasPrefix(below, "data-") || strings.HasPrefix(below, "actsize-"):
-		return true
-	case !strings.HasPrefix(below, "actual-"):
-		return false
-	}
+func readsRoles(x *run, _, below string) env.Want {
+	return value(basic(x, below) || primaryFact(below))
+}
+
+// primaryFact tells whether it says of any host that it is primary.
+func primaryFact(below string) bool {
 	_, key, inside := strings.Cut(below, "/")
-	return !inside || key == symtree.ActualIsPrimary
+	return strings.HasPrefix(below, "actual-") && (!inside || key == symtree.ActualIsPrimary)
 }
 
 // readsStates is for the state of the own replica: what is its own, whose
 // version it is measured by, and all versions.
-func readsStates(x *run, resDir, below string) bool {
-	return strings.HasPrefix(below, "version-") || readsRoles(x, resDir, below) || readsOwn(x, resDir, below)
+func readsStates(x *run, _, below string) env.Want {
+	if name, _, _ := strings.Cut(below, "-"); name == "connect" || name == "syncfrom" || name == "device" {
+		return env.WantNothing
+	}
+	if strings.HasPrefix(below, "actual-") {
+		return value(primaryFact(below) || fact(below, x.host, symtree.ActualIsAttached, actualSplit))
+	}
+	return max(readsRoles(x, "", below), value(strings.HasPrefix(below, "version-") || !strings.HasPrefix(below, "log-") && ofHost(below, x.host)))
 }

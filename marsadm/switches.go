@@ -32,10 +32,10 @@ func switchDefs() []switchDef {
 // -global one works for whoever is a member, whatever its role.
 func switchCommands() []command {
 	list := []command{
-		{name: "attach", usage: "RES", group: grpSwitch, brief: "take the local disk into service", scope: oneOrAll, needs: onResource, reads: readsOwn, phases: attachPhases()},
-		{name: "detach", usage: "RES", group: grpSwitch, brief: "release the local disk", scope: oneOrAll, needs: onResource, reads: readsOwn, phases: detachPhases()},
-		{name: "up", usage: "RES", group: grpSwitch, brief: "attach, connect, resume-replay and resume-sync", scope: oneOrAll, needs: onResource, reads: readsOwn, phases: upPhases()},
-		{name: "down", usage: "RES", group: grpSwitch, brief: "pause-sync, disconnect, pause-replay and detach", scope: oneOrAll, needs: onResource, reads: readsOwn, phases: downPhases()},
+		{name: "attach", usage: "RES", group: grpSwitch, brief: "take the local disk into service", scope: oneOrAll, needs: onResource, reads: readsSwitch, phases: attachPhases()},
+		{name: "detach", usage: "RES", group: grpSwitch, brief: "release the local disk", scope: oneOrAll, needs: onResource, reads: readsSwitch, phases: detachPhases()},
+		{name: "up", usage: "RES", group: grpSwitch, brief: "attach, connect, resume-replay and resume-sync", scope: oneOrAll, needs: onResource, reads: readsSwitch, phases: upPhases()},
+		{name: "down", usage: "RES", group: grpSwitch, brief: "pause-sync, disconnect, pause-replay and detach", scope: oneOrAll, needs: onResource, reads: readsSwitch, phases: downPhases()},
 	}
 	for _, s := range switchDefs() {
 		for _, turn := range []struct {
@@ -44,10 +44,10 @@ func switchCommands() []command {
 			text string
 		}{{s.on, true, "allow "}, {s.off, false, "stop "}} {
 			for _, form := range []string{"", "-local", "-global"} {
-				c := command{name: turn.word + form, usage: "RES", group: grpSwitch, scope: oneOrAll, reads: readsOwn, needs: onResource | wantAttached | s.role}
+				c := command{name: turn.word + form, usage: "RES", group: grpSwitch, scope: oneOrAll, reads: readsSwitch, needs: onResource | wantAttached | s.role}
 				c.brief = turn.text + s.effect + " here"
 				if form == "-global" {
-					c.reads, c.needs, c.brief = nil, onResource, turn.text+s.effect+" on all members"
+					c.reads, c.needs, c.brief = readsSwitches, onResource, turn.text+s.effect+" on all members"
 				}
 				key, on, global, name := s.key, turn.on, form == "-global", turn.word+form
 				c.phases = one(func(j *job) error { return j.turnAll(name, key, on, global) })

@@ -28,12 +28,30 @@ type Space struct {
 	Total, Free int64 // Free includes what is reserved for root
 }
 
+// Want is how much of a directory's entry is to be read.
+type Want uint8
+
+// How much of an entry is wanted.
+const (
+	WantNothing Want = iota // it is left out without being looked at
+	WantValue               // of links and directories no MtimeNS, Size and Nlink
+	WantAll
+)
+
 // DirsReader is what an FS may offer besides: ReadDir of many directories at
-// once, which is faster. The results are in the order of the names. Entries that
-// are not wanted are left out without being looked at; want, nil for all, is
-// called from several goroutines.
+// once, which is faster. The results are in the order of the names. want, nil
+// for WantAll of everything, is called from several goroutines.
 type DirsReader interface {
-	ReadDirs(names []string, want func(dir, base string) bool) (infos [][]FileInfo, errs []error)
+	ReadDirs(names []string, want func(dir, base string) Want) (infos [][]FileInfo, errs []error)
+}
+
+// Holder is what an FS may offer besides: Hold returns the same FS, which keeps
+// its directories open from one call to the next until release is called. That
+// is faster for who changes much in the same few directories. A directory that
+// is moved or replaced meanwhile may still be the old one. It is for one
+// goroutine.
+type Holder interface {
+	Hold() (fs FS, release func())
 }
 
 // FS is the blocking metadata interface to the symlink tree's directory

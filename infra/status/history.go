@@ -12,14 +12,22 @@ type reader struct {
 	t         *symtree.Tree
 	res       string
 	reference string
-	claims    []history.Claim // of all members, by number, then by host
+	claims    []history.Claim             // of all members, by number, then by host
+	end       symtree.VersionHead         // of the reference; Number 0: not known
+	lengths   map[int]symtree.VersionHead // of the reference's logs
 }
 
 func newReader(t *symtree.Tree, res string) *reader {
-	r := &reader{t: t, res: res, reference: Reference(t, res)}
+	r := &reader{t: t, res: res, reference: Reference(t, res), lengths: map[int]symtree.VersionHead{}}
 	for _, v := range t.Versions(res) {
 		link, err := symtree.ParseVersion(v.Value)
-		if err != nil || link.Number != v.Number || !t.IsMember(res, v.Host) {
+		if err != nil || link.Number != v.Number {
+			continue
+		}
+		if v.Host == r.reference {
+			r.end, r.lengths[v.Number] = link.VersionHead, link.VersionHead
+		}
+		if !t.IsMember(res, v.Host) {
 			continue
 		}
 		c := history.Claim{Host: v.Host, Log: history.Log{Number: link.Number, Origin: link.Origin}, Len: link.Pos, Head: link.VersionHead.String()}
@@ -93,21 +101,20 @@ func LastVersion(t *symtree.Tree, res, host string) (last symtree.VersionHead, o
 }
 
 // measure finds how far the member is behind the reference, in bytes of logs.
-func (m *Member) measure(t *symtree.Tree, res, reference string) {
-	end, ok := LastVersion(t, res, reference)
-	if !ok || !m.found {
+func (m *Member) measure(r *reader) {
+	end := r.end
+	if end.Number == 0 || !m.found {
 		return
 	}
 	m.end = end
-	if m.Host == reference || m.link.Number > end.Number {
+	if m.Host == r.reference || m.link.Number > end.Number {
 		m.Lag = 0
 		return
 	}
 	lag := -m.link.Pos
 	for n := m.link.Number; n <= end.Number; n++ {
-		value, _ := t.Value(symtree.VersionPath(res, n, reference))
-		v, err := symtree.ParseVersion(value)
-		if err != nil || n == m.link.Number && v.Origin != m.link.Origin {
+		v, ok := r.lengths[n]
+		if !ok || n == m.link.Number && v.Origin != m.link.Origin {
 			return
 		}
 		lag += v.Pos

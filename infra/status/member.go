@@ -155,7 +155,7 @@ func (r *reader) member(host string) *Member {
 	}
 	m.splits(r)
 	m.messages(t, res)
-	m.measure(t, res, r.reference)
+	m.measure(r)
 	m.Disk.State = m.diskState()
 	return m
 }

@@ -162,7 +162,7 @@ func ResourceOf(t *symtree.Tree, res, here string) Resource {
 	rd := newReader(t, res)
 	r := Resource{Name: res, Designated: t.Primary(res), Reference: rd.reference, Primaries: []string{}, Members: []Member{}}
 	r.Size, _ = t.Size(res)
-	if end, ok := LastVersion(t, res, r.Reference); ok {
+	if end := rd.end; end.Number > 0 {
 		r.End = Position{end.LogName(), end.Number, end.Pos}
 		r.endStamp, _ = t.Stamp(symtree.VersionPath(res, end.Number, r.Reference))
 	}

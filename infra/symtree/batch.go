@@ -65,6 +65,9 @@ func BatchStamp(system int64, t *Tree, markers map[string]int64) int64 {
 // after the rest has been done, in the unlikely case that a link gets its newer
 // stamp during the commit; the repetition does it again.
 func (s *Store) CommitBatch(b *Batch, stamp int64) error {
+	held, release := s.hold()
+	defer release()
+	s = held
 	changes := b.Changes(stamp)
 	for _, ch := range changes {
 		if err := ch.check(); err != nil {

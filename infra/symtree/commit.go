@@ -18,9 +18,10 @@ var ErrStale = errors.New("the symlink tree has changed meanwhile")
 // commit is one Commit under way.
 type commit struct {
 	*Store
-	touched []string // directories to be made durable
-	made    []string // directories made, in order
-	temps   []string // temporary links not yet renamed, in order
+	touched []string        // directories to be made durable
+	made    []string        // directories made, in order
+	there   map[string]bool // directories that were seen to exist
+	temps   []string        // temporary links not yet renamed, in order
 }
 
 // Commit makes changes durable. All new links are first made under temporary
@@ -38,7 +39,9 @@ type commit struct {
 // not be durable.
 func (s *Store) Commit(changes []Change) (skipped []Change, err error) {
 	changes, skipped = newestSets(changes)
-	c := &commit{Store: s}
+	held, release := s.hold()
+	defer release()
+	c := &commit{Store: held, there: map[string]bool{}}
 	temps, err := c.prepare(changes)
 	if err != nil {
 		c.undo()
@@ -169,10 +172,14 @@ func (c *commit) stage(ch Change, value, base string) (string, error) {
 		return "", err
 	}
 	temp := join(dir, c.temp+base)
-	if err := ignoreMissing(c.fs.Remove(temp)); err != nil {
-		return "", err
+	err := c.fs.Symlink(value, temp)
+	if errors.Is(err, env.ErrExist) { // a leftover of a crash
+		if err := ignoreMissing(c.fs.Remove(temp)); err != nil {
+			return "", err
+		}
+		err = c.fs.Symlink(value, temp)
 	}
-	if err := c.fs.Symlink(value, temp); err != nil {
+	if err != nil {
 		return "", err
 	}
 	c.temps = append(c.temps, temp)
@@ -181,7 +188,7 @@ func (c *commit) stage(ch Change, value, base string) (string, error) {
 
 // mkdirs makes a directory with those above it.
 func (c *commit) mkdirs(dir string) error {
-	if dir == "." {
+	if dir == "." || c.there[dir] {
 		return nil
 	}
 	fi, err := c.fs.Lstat(dir)
@@ -189,6 +196,7 @@ func (c *commit) mkdirs(dir string) error {
 		if fi.Kind != env.KindDir {
 			return fmt.Errorf("%s is no directory", dir)
 		}
+		c.there[dir] = true
 		return nil
 	}
 	if !errors.Is(err, env.ErrNotExist) {
@@ -290,6 +298,7 @@ func (c *commit) remove(path string) error {
 // rmdir removes a directory in which nothing of the tree is left; false if it
 // has to stay.
 func (c *commit) rmdir(dir string) (bool, error) {
+	delete(c.there, dir)
 	infos, err := c.fs.ReadDir(dir)
 	if err != nil {
 		return true, ignoreMissing(err)

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"mars/infra/env"
 	"mars/infra/env/osenv"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestLoadOnly: what is wanted is read whole, what is not appears empty, and
-// what is outside of resources is always read. The real directory gives the
+// TestLoadOnly: what is wanted is read whole, or without stamps, what is not
+// appears empty, and what is outside of resources is always read. The real directory gives the
 // same tree as one that tells no values along with the names.
 func TestLoadOnly(t *testing.T) {
 	dir := t.TempDir()
@@ -28,17 +29,33 @@ func TestLoadOnly(t *testing.T) {
 		b.Set(path, "1")
 	}
 	b.Create(LogPath("r", 1, "h"))
-	for _, s := range []*Store{NewStore(real, AdmTemp), NewStore(mem, AdmTemp)} {
+	stores := []*Store{NewStore(real, AdmTemp), NewStore(mem, AdmTemp)}
+	for i, s := range stores {
 		if err := s.CommitBatch(&b, 77); err != nil {
 			t.Fatal(err)
 		}
-		tree, _, err := s.LoadOnly(func(path string) bool {
-			return strings.HasPrefix(path, "resource-r") && !strings.HasPrefix(path, "resource-r/actual-i") && path != "resource-r/primary"
-		})
-		if err != nil {
-			t.Fatal(err)
+		loadOnly(t, s, env.WantAll, true)
+		loadOnly(t, s, env.WantValue, i > 0)
+		all, _, err := s.Load()
+		if err != nil || !strings.Contains(all.String(), "resource-q/todo-h/sync") {
+			t.Errorf("Load afterwards: %v, %v", all, err)
 		}
-		want := `ips/
+	}
+}
+
+// loadOnly wants of one resource all but a little.
+func loadOnly(t *testing.T, s *Store, how env.Want, stamps bool) {
+	t.Helper()
+	tree, _, err := s.LoadOnly(func(path string) env.Want {
+		if !strings.HasPrefix(path, "resource-r") || strings.HasPrefix(path, "resource-r/actual-i") || path == "resource-r/primary" {
+			return env.WantNothing
+		}
+		return how
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `ips/
 ips/ip-h -> 1 @77
 resource-q/
 resource-r/
@@ -51,12 +68,10 @@ userspace/a/
 userspace/a/b -> 1 @77
 uuid -> 1 @77
 `
-		if diff := cmp.Diff(want, tree.String()); diff != "" {
-			t.Error(diff)
-		}
-		all, _, err := s.Load()
-		if err != nil || !strings.Contains(all.String(), "resource-q/todo-h/sync") {
-			t.Errorf("Load afterwards: %v, %v", all, err)
-		}
+	if !stamps {
+		want = strings.NewReplacer("size -> 1 @77", "size -> 1 @0", "sync -> 1 @77", "sync -> 1 @0").Replace(want)
+	}
+	if diff := cmp.Diff(want, tree.String()); diff != "" {
+		t.Errorf("%d: %s", how, diff)
 	}
 }

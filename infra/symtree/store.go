@@ -29,7 +29,7 @@ func AdmTempOf(pid int) string { return fmt.Sprintf("%s%d.", AdmTemp, pid) }
 type Store struct {
 	fs   env.FS
 	temp string
-	want func(path string) bool // nil: all
+	want func(path string) env.Want // nil: all
 }
 
 // NewStore returns the tree in fs. temp is the prefix of temporary names:
@@ -51,11 +51,17 @@ func (s *Store) Load() (*Tree, map[string]int64, error) {
 
 // LoadOnly is Load, but of what is in the resources' directories only those
 // entries are read that are wanted, by their paths; the others do not appear,
-// but for the directories of the resources, which are empty then. For commands that need little of a large tree. want is
-// called from several goroutines.
-func (s *Store) LoadOnly(want func(path string) bool) (*Tree, map[string]int64, error) {
+// but for the directories of the resources, which are empty then. Of those
+// wanted by their values the stamps may be 0. For commands that need little of a
+// large tree. want is called from several goroutines.
+func (s *Store) LoadOnly(want func(path string) env.Want) (*Tree, map[string]int64, error) {
 	s2 := *s
-	s2.want = func(path string) bool { return !strings.HasPrefix(path, resourcePrefix) || want(path) }
+	s2.want = func(path string) env.Want {
+		if !strings.HasPrefix(path, resourcePrefix) {
+			return env.WantAll
+		}
+		return want(path)
+	}
 	return s2.Load()
 }
 
@@ -133,9 +139,20 @@ func (s *Store) loadBelow(t *Tree, markers map[string]int64, dirs ...string) err
 	return nil
 }
 
+// hold is the store with an FS that keeps its directories open, until release.
+func (s *Store) hold() (held *Store, release func()) {
+	h, ok := s.fs.(env.Holder)
+	if !ok {
+		return s, func() {}
+	}
+	s2 := *s
+	s2.fs, release = h.Hold()
+	return &s2, release
+}
+
 func (s *Store) readDirs(dirs []string) ([][]env.FileInfo, []error) {
 	if many, ok := s.fs.(env.DirsReader); ok {
-		return many.ReadDirs(dirs, func(dir, base string) bool { return s.wanted(join(dir, base)) })
+		return many.ReadDirs(dirs, func(dir, base string) env.Want { return s.wanted(join(dir, base)) })
 	}
 	infos, errs := make([][]env.FileInfo, len(dirs)), make([]error, len(dirs))
 	for i, dir := range dirs {
@@ -144,10 +161,16 @@ func (s *Store) readDirs(dirs []string) ([][]env.FileInfo, []error) {
 	return infos, errs
 }
 
-// wanted tells whether an entry is to be read. Directories of resources are
+// wanted tells how much of an entry is to be read. Directories of resources are
 // always listed, markers always read.
-func (s *Store) wanted(path string) bool {
-	return s.want == nil || !strings.Contains(path, "/") || strings.HasPrefix(Base(path), MarkerPrefix) || s.want(path)
+func (s *Store) wanted(path string) env.Want {
+	switch {
+	case s.want == nil || strings.HasPrefix(Base(path), MarkerPrefix):
+		return env.WantAll
+	case !strings.Contains(path, "/"):
+		return max(s.want(path), env.WantValue)
+	}
+	return s.want(path)
 }
 
 // take puts the entries of one directory into t and returns those that are
@@ -164,13 +187,17 @@ func (s *Store) take(t *Tree, markers map[string]int64, dir string, infos []env.
 		}
 		path := join(dir, fi.Name)
 		n, err := Parse(path)
-		if err != nil || Hidden(fi.Name) || !s.wanted(path) {
+		if err != nil || Hidden(fi.Name) {
+			continue
+		}
+		how := s.wanted(path)
+		if how == env.WantNothing {
 			continue
 		}
 		switch {
 		case fi.Kind == env.KindDir && n.Kind.Allows(Dir):
 			t.Set(path, Entry{Kind: Dir, Stamp: fi.MtimeNS})
-			if s.want == nil || s.want(path) {
+			if s.want == nil || s.want(path) != env.WantNothing {
 				below = append(below, path)
 			}
 		case fi.Kind == env.KindFile && n.Kind.Allows(File):

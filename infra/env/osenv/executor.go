@@ -371,7 +371,7 @@ func (e *Executor) Offload(work func(), done func()) {
 }
 
 // FS is the blocking metadata interface.
-func (e *Executor) FS() env.FS { return treeFS{e.node.tree} }
+func (e *Executor) FS() env.FS { return treeFS{t: e.node.tree} }
 
 // Log is the node's logger.
 func (e *Executor) Log() *slog.Logger { return e.log }

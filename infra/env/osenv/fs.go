@@ -15,7 +15,10 @@ import (
 )
 
 // treeFS is env.FS over a tree.
-type treeFS struct{ t *tree }
+type treeFS struct {
+	t    *tree
+	held *held // nil: directories are opened each time
+}
 
 // NewFS opens the metadata interface to the symlink tree in dir, for programs
 // that need no executor. It is safe for concurrent use; it also implements
@@ -25,13 +28,16 @@ func NewFS(dir string) (env.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return treeFS{t}, nil
+	return treeFS{t: t}, nil
 }
 
 // Close gives the directory's descriptor back.
 func (f treeFS) Close() error { return f.t.close() }
 
 func (f treeFS) at(what, name string, fn func(dir int, base string) error) error {
+	if f.held != nil {
+		return wrap(what, name, f.held.at(name, fn))
+	}
 	return wrap(what, name, f.t.at(name, fn))
 }
 
@@ -188,6 +194,15 @@ func (f treeFS) Truncate(name string, size int64) error {
 }
 
 func (f treeFS) SyncDir(name string) error {
+	if f.held != nil {
+		fd, kept, err := f.held.dir(name)
+		if err == nil && kept {
+			return wrap("sync", name, unix.Fsync(fd))
+		}
+		if err == nil {
+			_ = unix.Close(fd)
+		}
+	}
 	fd, err := f.t.dir(name, unix.O_RDONLY)
 	if err != nil {
 		return wrap("sync", name, err)

@@ -54,7 +54,7 @@ func (fs files) OpenFile(name string, mode env.OpenMode, done func(env.File, err
 			if err := unix.Fsync(f.fd); err != nil {
 				return err
 			}
-			if err := (treeFS{t}).SyncDir(parent(name)); err != nil {
+			if err := (treeFS{t: t}).SyncDir(parent(name)); err != nil {
 				return err
 			}
 		}

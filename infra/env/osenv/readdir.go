@@ -3,8 +3,11 @@
 package osenv
 
 import (
+	"bytes"
+	"encoding/binary"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,11 +28,14 @@ const bufSize = 32 << 10
 
 // ReadDir lists a directory, with the values of its links.
 func (f treeFS) ReadDir(name string) ([]env.FileInfo, error) {
-	return f.readDir(name, nil, make([]byte, bufSize))
+	return f.readDir(name, wantAll, make([]byte, bufSize))
 }
 
 // ReadDirs is ReadDir of several, on all cores.
-func (f treeFS) ReadDirs(names []string, want func(dir, base string) bool) ([][]env.FileInfo, []error) {
+func (f treeFS) ReadDirs(names []string, want func(dir, base string) env.Want) ([][]env.FileInfo, []error) {
+	if want == nil {
+		want = wantAll
+	}
 	infos, errs := make([][]env.FileInfo, len(names)), make([]error, len(names))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -49,74 +55,139 @@ func (f treeFS) ReadDirs(names []string, want func(dir, base string) bool) ([][]
 	return infos, errs
 }
 
-func (f treeFS) readDir(name string, want func(dir, base string) bool, buf []byte) ([]env.FileInfo, error) {
+func wantAll(string, string) env.Want { return env.WantAll }
+
+func (f treeFS) readDir(name string, want func(dir, base string) env.Want, buf []byte) ([]env.FileInfo, error) {
 	fd, err := f.t.dir(name, unix.O_RDONLY)
 	if err != nil {
 		return nil, wrap("readdir", name, err)
 	}
 	defer unix.Close(fd)
-	quiet, err := watchDir(fd)
+	list, err := entries(fd, buf)
 	if err != nil {
 		return nil, wrap("readdir", name, err)
 	}
-	names, err := entries(fd, buf)
-	if err != nil {
-		return nil, wrap("readdir", name, err)
-	}
-	out := make([]env.FileInfo, 0, len(names))
-	for _, base := range names {
-		if want != nil && !want(name, base) {
+	r := dirReader{fd: fd, buf: buf, out: make([]env.FileInfo, 0, len(list))}
+	for _, e := range list {
+		how := want(name, e.name)
+		if how == env.WantNothing {
 			continue
 		}
-		fi, err := lstat(fd, base)
-		if err == nil && fi.Kind == env.KindLink {
-			fi.Value, err = readlink(fd, base, buf)
+		if err := r.read(e, how); err != nil && err != unix.ENOENT { // gone since
+			return nil, wrap("readdir", name+"/"+e.name, err)
 		}
-		if err == unix.ENOENT { // gone since
-			continue
-		}
-		if err != nil {
-			return nil, wrap("readdir", name+"/"+base, err)
-		}
-		out = append(out, fi)
 	}
-	still, err := quiet()
+	return r.out, wrap("readdir", name, r.settle())
+}
+
+// dirReader reads the entries of one directory.
+type dirReader struct {
+	fd    int
+	buf   []byte
+	out   []env.FileInfo
+	timed []int                // places in out of entries with times
+	quiet func() (bool, error) // of those, nil: there are none
+}
+
+func (r *dirReader) read(e dirent, how env.Want) (err error) {
+	fi := env.FileInfo{Name: e.name, Kind: e.kind}
+	timed := how == env.WantAll || e.kind == env.KindOther
+	if timed && r.quiet == nil {
+		if r.quiet, err = watchDir(r.fd); err != nil {
+			return err
+		}
+	}
+	if timed {
+		fi, err = lstat(r.fd, e.name)
+	}
+	if err == nil && fi.Kind == env.KindLink {
+		fi.Value, err = readlink(r.fd, e.name, r.buf)
+	}
 	if err != nil {
-		return nil, wrap("readdir", name, err)
+		return err
 	}
-	if !still {
-		compare(fd, out)
+	if timed {
+		r.timed = append(r.timed, len(r.out))
 	}
-	return out, nil
+	r.out = append(r.out, fi)
+	return nil
+}
+
+// settle sees to it that values and times belong together.
+func (r *dirReader) settle() error {
+	if r.quiet == nil {
+		return nil
+	}
+	still, err := r.quiet()
+	if err == nil && !still {
+		r.compare()
+	}
+	return err
 }
 
 // compare looks at each link again: one that has another mtime now may have had
 // its value from either.
-func compare(dir int, infos []env.FileInfo) {
-	for i := range infos {
-		fi := &infos[i]
+func (r *dirReader) compare() {
+	for _, i := range r.timed {
+		fi := &r.out[i]
 		if fi.Kind != env.KindLink {
 			continue
 		}
-		again, err := lstat(dir, fi.Name)
+		again, err := lstat(r.fd, fi.Name)
 		if err != nil || again.Kind != fi.Kind || again.MtimeNS != fi.MtimeNS {
 			fi.Value = ""
 		}
 	}
 }
 
+// dirent is a name in a directory. Its kind is KindOther where it must be looked
+// at: it is a file, which has a length, or the file system does not tell.
+type dirent struct {
+	name string
+	kind env.FileKind
+}
+
 // entries are the names in a directory, sorted.
-func entries(fd int, buf []byte) ([]string, error) {
-	var names []string
+func entries(fd int, buf []byte) ([]dirent, error) {
+	var list []dirent
 	for {
 		n := 0
 		err := retry(func() (err error) { n, err = unix.ReadDirent(fd, buf); return err })
 		if err != nil || n == 0 {
-			slices.Sort(names)
-			return names, err
+			slices.SortFunc(list, func(a, b dirent) int { return strings.Compare(a.name, b.name) })
+			return list, err
 		}
-		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+		list = parseDirents(buf[:n], list)
 	}
+}
+
+// Offsets in struct linux_dirent64.
+const (
+	direntLen  = 16
+	direntType = 18
+	direntName = 19
+)
+
+func parseDirents(buf []byte, list []dirent) []dirent {
+	for len(buf) > direntName {
+		n := int(binary.NativeEndian.Uint16(buf[direntLen:]))
+		if n <= direntName || n > len(buf) {
+			break
+		}
+		name, _, _ := bytes.Cut(buf[direntName:n], []byte{0})
+		e := dirent{name: string(name)}
+		switch buf[direntType] {
+		case unix.DT_LNK:
+			e.kind = env.KindLink
+		case unix.DT_DIR:
+			e.kind = env.KindDir
+		}
+		if e.name != "." && e.name != ".." {
+			list = append(list, e)
+		}
+		buf = buf[n:]
+	}
+	return list
 }
 
 // readlink is empty for what is no link any more.

@@ -87,9 +87,27 @@ func TestReadDirs(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, infos[i], errs[i])
 		}
 	}
-	infos, errs = f.(env.DirsReader).ReadDirs(names[:2], func(dir, base string) bool { return dir == "d0" && base == "link" })
+	infos, errs = f.(env.DirsReader).ReadDirs(names[:2], func(dir, base string) env.Want {
+		if dir == "d0" && base == "link" {
+			return env.WantAll
+		}
+		return env.WantNothing
+	})
 	if len(infos[0]) != 1 || len(infos[1]) != 0 || errs[0] != nil || errs[1] != nil {
 		t.Errorf("of what is wanted: %v, %v", infos, errs)
+	}
+	ok(t, f.Create("d0/file"))
+	ok(t, f.Mkdir("d0/sub"))
+	infos, errs = f.(env.DirsReader).ReadDirs([]string{"d0"}, func(_, base string) env.Want { return env.WantValue })
+	ok(t, errs[0])
+	for i, want := range []env.FileInfo{{Name: "file", Kind: env.KindFile}, {Name: "link", Kind: env.KindLink, Value: "d0's"}, {Name: "sub", Kind: env.KindDir}} {
+		got := infos[0][i]
+		if got.Kind == env.KindFile {
+			got = env.FileInfo{Name: got.Name, Kind: got.Kind} // files are always looked at
+		}
+		if got != want {
+			t.Errorf("of values only: %+v, want %+v", got, want)
+		}
 	}
 	if infos, errs := f.(env.DirsReader).ReadDirs(nil, nil); len(infos)+len(errs) != 0 {
 		t.Errorf("of nothing: %v, %v", infos, errs)

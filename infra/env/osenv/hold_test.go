@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package osenv
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"mars/infra/env"
+)
+
+// openFiles is how many descriptors this process has.
+func openFiles(t *testing.T) int {
+	list, err := os.ReadDir("/proc/self/fd")
+	ok(t, err)
+	return len(list)
+}
+
+// TestHold: what is held does the same, notices that a directory was replaced,
+// and gives everything back.
+func TestHold(t *testing.T) {
+	top := t.TempDir()
+	f, err := NewFS(top)
+	ok(t, err)
+	defer f.(io.Closer).Close()
+	before := openFiles(t)
+	h, release := f.(env.Holder).Hold()
+	for i := range maxHeld + 3 {
+		dir := fmt.Sprintf("d%d", i)
+		ok(t, h.Mkdir(dir))
+		ok(t, h.Symlink("1", dir+"/.tmp"))
+		ok(t, h.Lutimes(dir+"/.tmp", 5))
+		ok(t, h.Rename(dir+"/.tmp", dir+"/link"))
+		ok(t, h.SyncDir(dir))
+	}
+	if n := openFiles(t) - before; n > maxHeld {
+		t.Errorf("%d directories are held", n)
+	}
+	ok(t, os.RemoveAll(filepath.Join(top, "d0")))
+	is(t, h.Symlink("2", "d0/link"), env.ErrNotExist)
+	ok(t, f.Mkdir("d0"))
+	ok(t, h.Symlink("2", "d0/link"))
+	ok(t, os.RemoveAll(filepath.Join(top, "d1")))
+	ok(t, f.Mkdir("d1"))
+	ok(t, h.Symlink("3", "d1/.tmp"))
+	ok(t, h.Rename("d1/.tmp", "d1/link"))
+	ok(t, os.RemoveAll(filepath.Join(top, "d2")))
+	ok(t, os.Symlink("d3", filepath.Join(top, "d2")))
+	if err := h.Symlink("4", "d2/other"); err == nil {
+		t.Error("a directory that became a link is followed")
+	}
+	release()
+	if n := openFiles(t); n != before {
+		t.Errorf("%d descriptors before, %d afterwards", before, n)
+	}
+	for dir, want := range map[string]string{"d0": "2", "d1": "3", fmt.Sprintf("d%d", maxHeld+2): "1"} {
+		v, err := f.Readlink(dir + "/link")
+		ok(t, err)
+		if v != want {
+			t.Errorf("%s/link is %s, want %s", dir, v, want)
+		}
+	}
+}
