@@ -144,6 +144,9 @@ func invalidate(j *job) error {
 		return err
 	}
 	j.set(symtree.SyncFromPath(j.res, h), p)
+	if path := symtree.SkipCheckPath(j.res, h); j.tree.Exists(path) {
+		j.order(path) // the whole past is void now
+	}
 	if j.tree.Exists(symtree.SyncPosPath(j.res, h)) {
 		j.set(symtree.SyncPosPath(j.res, h), s.at.String())
 	}

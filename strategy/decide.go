@@ -20,7 +20,7 @@ func Decide(f *Facts, s *State) Verdict {
 		v.Why = "the resource's links are not complete yet"
 		return v
 	}
-	way := history.Walk(history.Point{Log: logOf(f), Pos: f.Replay.Pos, Prev: f.Prev}, allClaims(f, s), f.Own)
+	way := history.Walk(history.Point{Log: logOf(f), Pos: f.Replay.Pos, Prev: f.Prev}, allClaims(f, s), history.Since(f.Own, f.Skip, f.Replay.Number))
 	v.Split = way.Split
 	v.Plan.Attach = f.Todo.Attach && !f.Stopping || s.Mode == Primary && s.OpenCount > 0
 	v.Plan.Fetch = decideFetch(f, s, &way)
@@ -361,8 +361,19 @@ func decideFetch(f *Facts, s *State, way *history.Way) *FetchPlan {
 	return nil
 }
 
-// fetchPeer prefers the log's origin, then the designated primary, then any
-// member that has got further; only who is connected counts.
+// preference is the place of a host among those preferred; the others come
+// last, in their order.
+func (f *Facts) preference(host string) int {
+	if i := slices.Index(f.Preferred, host); i >= 0 {
+		return i
+	}
+	return len(f.Preferred)
+}
+
+// fetchPeer prefers the log's origin, then the designated primary: they alone
+// have what is just being written. Of the other members, if they have got
+// further, those come first that the link connect-HOST names. Only who is
+// connected counts.
 // Who was asked and has deleted it is the last choice: it may be there again.
 func fetchPeer(f *Facts, s *State, l history.Log, have int64) (Peer, bool) {
 	var last *Peer
@@ -384,11 +395,16 @@ func fetchPeer(f *Facts, s *State, l history.Log, have int64) (Peer, bool) {
 			return p, true
 		}
 	}
+	var further []string
 	for _, c := range f.Claims {
 		if c.Log == l && c.Len > have {
-			if p, ok := try(c.Host); ok {
-				return p, true
-			}
+			further = append(further, c.Host)
+		}
+	}
+	slices.SortStableFunc(further, func(a, b string) int { return f.preference(a) - f.preference(b) })
+	for _, host := range further {
+		if p, ok := try(host); ok {
+			return p, true
 		}
 	}
 	if last != nil {

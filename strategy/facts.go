@@ -29,6 +29,8 @@ type Facts struct {
 	SyncFrom   string                // whom the partial sync was read from
 	Source     Source                // where the designated primary stands
 	Replay     symtree.ReplayLink    // own replay link; zero Number: none yet
+	Skip       int                   // log that "set-replay --force" has skipped to; 0: none
+	Preferred  []string              // whom to ask for logs before other members
 	Prev       string                // own version value of log Replay.Number-1
 	Claims     []history.Claim       // of all other members
 	Own        []history.Claim       // own version links

@@ -30,6 +30,7 @@ func gather(t *symtree.Tree, me, res string, connected func(host string) bool) F
 		f.SyncPos, _ = symtree.ParseReplay(v)
 	}
 	f.Replay, _ = t.Replay(res, me)
+	f.Skip, f.Preferred = t.SkipCheck(res, me), t.Preferred(res, me)
 	f.Prev = versionOf(t, res, me, f.Replay.Number-1)
 	f.Source.At, _ = t.Replay(res, f.Primary)
 	f.Source.Prev = versionOf(t, res, f.Primary, f.Source.At.Number-1)

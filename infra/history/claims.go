@@ -20,3 +20,20 @@ func Claims(t *symtree.Tree, res string) []Claim {
 	}
 	return list
 }
+
+// Since drops those of a member's own claims that a skip has made void: after
+// "set-replay --force" to the log skip (the link skip-check), what the member had
+// applied before is not the past of what it applies now, and no fork. It counts
+// from when the member stands there or behind, at being the number of its log.
+func Since(own []Claim, skip, at int) []Claim {
+	if skip == 0 || at < skip {
+		return own
+	}
+	var list []Claim
+	for _, c := range own {
+		if c.Log.Number >= skip {
+			list = append(list, c)
+		}
+	}
+	return list
+}

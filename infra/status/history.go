@@ -59,6 +59,7 @@ func (r *reader) walkFrom(host string) (way history.Way, ok bool) {
 	}
 	prev, _ := r.t.Value(symtree.VersionPath(r.res, at.Number-1, host))
 	others, own := r.claimsOf(host)
+	own = history.Since(own, r.t.SkipCheck(r.res, host), at.Number)
 	return history.Walk(history.Point{Log: history.Log{Number: at.Number, Origin: at.Origin}, Pos: at.Pos, Prev: prev}, others, own), true
 }
 

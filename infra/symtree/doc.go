@@ -61,7 +61,7 @@
 //	resource-RES/data-HOST          H       absolute path             HOST's disk: HOST is a member; also a sparse file
 //	resource-RES/device-HOST        H       name                      device below /dev/mars on HOST
 //	resource-RES/actsize-HOST       H       bytes                     physical size of HOST's disk
-//	resource-RES/connect-HOST       A       host                      whom HOST fetches from; for the original's tools, logs come from any member
+//	resource-RES/connect-HOST       A       host, or host,host,...    whom HOST asks for logs when neither their origin nor the primary can be reached
 //	resource-RES/todo-HOST/         A                                 directory
 //	resource-RES/todo-HOST/KEY      A       0, 1; percent             switches (Todo...), orders to a living HOST
 //	resource-RES/syncstatus-HOST    H       bytes                     how far the sync has come
@@ -71,7 +71,7 @@
 //	resource-RES/replay-HOST        H       log-N-ORIGIN,POS,LEN      applied up to POS; LEN more may be in part
 //	resource-RES/version-N-HOST     H       HEAD:PREV                 see Version links
 //	resource-RES/log-N-HOST         D       regular file              transaction log of origin HOST; not replicated here
-//	resource-RES/skip-check-HOST    H       NR                        HOST may skip to log NR once
+//	resource-RES/skip-check-HOST    H       NR                        what HOST had applied before log NR is not its past (set-replay)
 //	resource-RES/maxnr              A       NR                        highest log of a deleted resource
 //	resource-RES/actual-HOST/       D                                 directory
 //	resource-RES/actual-HOST/KEY    H       0, 1; numbers; text       facts (Actual...), messages

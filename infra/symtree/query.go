@@ -116,6 +116,30 @@ func (t *Tree) Size(res string) (size int64, ok bool) {
 	return size, ok && size >= 0
 }
 
+// SkipCheck is the log that a member may skip to, 0 for none.
+func (t *Tree) SkipCheck(res, host string) int {
+	value, _ := t.Value(SkipCheckPath(res, host))
+	n, err := ParseSkipCheck(value)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Preferred lists whom a member would rather fetch from than from any other
+// member, best first: connect-HOST, a host or, as later releases of the original
+// write it, several with commas.
+func (t *Tree) Preferred(res, host string) []string {
+	var list []string
+	value, _ := t.Value(ConnectPath(res, host))
+	for h := range strings.SplitSeq(value, ",") {
+		if h = strings.TrimSpace(h); goodHost(h) && h != host {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
 // Primary is the designated primary, empty if nobody is or nothing sensible
 // stands there.
 func (t *Tree) Primary(res string) string {
