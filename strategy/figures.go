@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,10 @@ type ResourceFigures struct {
 	Equal    int64 // bytes that a sync found equal
 	Served   int64 // bytes sent to peers
 
+	// Oldest is the path of the oldest log on this host from which the numbers
+	// have no gap up to the newest one, empty if there is none.
+	Oldest string
+
 	bricks string
 	count  int
 }
@@ -75,8 +80,10 @@ func (n *Node) Measure(withStatus bool, done func(*Figures)) {
 	}
 	for i, r := range n.resources {
 		slot := &f.Resources[i]
+		oldest := oldestLog(n.tree, r.name)
 		r.wenv.Post(func() {
 			*slot = r.w.figures()
+			slot.Oldest = oldest
 			n.env.Post(func() {
 				if open--; open == 0 {
 					f.list()
@@ -85,6 +92,18 @@ func (n *Node) Measure(withStatus bool, done func(*Figures)) {
 			})
 		})
 	}
+}
+
+// oldestLog is where the history begins that this host could replay.
+func oldestLog(t *symtree.Tree, res string) (path string) {
+	next := 0
+	for _, l := range slices.Backward(t.Logs(res)) {
+		if path != "" && l.Number < next-1 {
+			break
+		}
+		path, next = symtree.LogPath(res, l.Number, l.Origin), l.Number
+	}
+	return path
 }
 
 // list puts the lists of bricks together.

@@ -50,6 +50,9 @@ func TestSimFigures(t *testing.T) {
 	}
 	f = b.figures(until)
 	r = &f.Resources[0]
+	if r.Oldest != "resource-r/log-000000001-a" {
+		t.Errorf("the oldest log is %q", r.Oldest)
+	}
 	if r.Received+r.Equal < diskSize || r.Fetched == 0 || r.Logger.ReplayBytes == 0 || r.Device.Writes != 0 {
 		t.Errorf("secondary: %+v", r)
 	}

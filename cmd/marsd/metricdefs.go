@@ -30,6 +30,10 @@ var (
 // the name of a host, which may be this one; stage is "fetched" (on the /mars
 // of that host) or "replayed" (applied to its disk). Only this host knows its
 // fetched stage.
+//
+// There is nothing to tell of compression, since nothing is compressed, nor of
+// scrubbing: disks are compared by a sync alone, which mars_sync_bytes_total
+// tells of.
 func metricDefs() []metricDef {
 	return []metricDef{
 		{"mars_build_info", gauge, []string{"version", "goversion"}, "Always 1; the labels tell the build."},
@@ -42,7 +46,11 @@ func metricDefs() []metricDef {
 		{"mars_storage_size_bytes", gauge, nil, "Size of the file system of /mars."},
 		{"mars_storage_free_bytes", gauge, nil, "Free space of the file system of /mars."},
 		{"mars_peer_up", gauge, []string{"peer"}, "Whether the tree of another host is arriving here."},
+		{"mars_storage_full_forecast_seconds", gauge, nil, "When the file system of /mars will be full if it goes on filling as it has in the last hour, as far as that was looked at; absent while it does not fill."},
 		{"mars_peer_last_heard_seconds", gauge, []string{"peer"}, "Age of the last sign of life of another host."},
+
+		{"mars_peer_rtt_seconds", gauge, []string{"peer"}, "Round-trip time to another host, as TCP has measured it; absent without a connection."},
+		{"mars_net_bytes_total", counter, []string{"peer", "channel", "dir"}, "Bytes on connections with another host, encryption included, by channel (tree, log, sync) and direction (received, sent)."},
 
 		{"mars_resource_size_bytes", gauge, ofResource, "Logical size of a resource."},
 		{"mars_resource_members", gauge, ofResource, "Hosts that have joined a resource."},
@@ -57,6 +65,8 @@ func metricDefs() []metricDef {
 		{"mars_replication_lag_seconds", gauge, ofStage, "Age of the oldest write that has not reached a stage, known to about a second."},
 		{"mars_log_position_bytes", gauge, ofMember, "Position of a member's replay link in its log."},
 		{"mars_log_number", gauge, ofMember, "Number of the log that a member's replay link names."},
+
+		{"mars_history_span_seconds", gauge, ofResource, "Age of the first record of the oldest log on this host from which logs are here without a gap."},
 
 		{"mars_sync_remaining_bytes", gauge, ofMember, "Bytes that the initial sync of a member has still before it."},
 		{"mars_sync_bytes_total", counter, []string{"resource", "kind"}, "Bytes of syncs on this host, by kind: equal (found so by digests), received."},

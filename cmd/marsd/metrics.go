@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"time"
 
+	"mars/infra/env"
+	"mars/infra/env/osenv"
 	"mars/infra/lamport"
 	"mars/infra/measure"
 	"mars/infra/status"
@@ -24,13 +26,16 @@ var errGather = errors.New("the executors have not answered in time")
 type collector struct {
 	marsDir string
 	gather  func() (*strategy.Figures, error)
+	traffic func() []osenv.Traffic
+	logs    logFiles
 	wall    func() time.Time
+	space   forecast
 	kinds   map[string]metricKind
 	descs   map[string]*prometheus.Desc
 }
 
-func newCollector(marsDir string, gather func() (*strategy.Figures, error)) *collector {
-	c := &collector{marsDir: marsDir, gather: gather, wall: time.Now, kinds: map[string]metricKind{}, descs: descs()}
+func newCollector(marsDir string, gather func() (*strategy.Figures, error), traffic func() []osenv.Traffic, logs logFiles) *collector {
+	c := &collector{marsDir: marsDir, gather: gather, traffic: traffic, logs: logs, wall: time.Now, kinds: map[string]metricKind{}, descs: descs()}
 	for _, d := range metricDefs() {
 		c.kinds[d.name] = d.kind
 	}
@@ -58,11 +63,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	p.value("mars_lamport_ahead_seconds", f.Skew.Seconds())
 	p.value("mars_lamport_refused_total", float64(f.Refused))
 	p.hosts(f, c.wall())
+	p.network()
 	for i := range f.Status.Resources {
 		p.resource(&f.Status.Resources[i])
 	}
 	for i := range f.Resources {
 		p.counters(&f.Resources[i])
+		p.history(&f.Resources[i])
 	}
 }
 
@@ -106,7 +113,34 @@ func (p *page) storage() {
 		return // without it there is no marsd for long
 	}
 	p.value("mars_storage_size_bytes", float64(st.Blocks)*float64(st.Bsize))
-	p.value("mars_storage_free_bytes", float64(st.Bfree)*float64(st.Bsize))
+	free := float64(st.Bfree) * float64(st.Bsize)
+	p.value("mars_storage_free_bytes", free)
+	if left, ok := p.c.space.look(p.c.wall(), free); ok {
+		p.value("mars_storage_full_forecast_seconds", left.Seconds())
+	}
+}
+
+// channels are the names of the ports.
+var channels = [...]string{env.PortTree: "tree", env.PortLog: "log", env.PortSync: "sync"}
+
+func (p *page) network() {
+	rtt := map[string]time.Duration{}
+	for _, t := range p.c.traffic() {
+		p.value("mars_net_bytes_total", float64(t.Received), t.Host, channels[t.Port], "received")
+		p.value("mars_net_bytes_total", float64(t.Sent), t.Host, channels[t.Port], "sent")
+		if old := rtt[t.Host]; t.RTT > 0 && (old == 0 || t.RTT < old) {
+			rtt[t.Host] = t.RTT
+		}
+	}
+	for host, d := range rtt { // order does not matter: they are sorted later
+		p.value("mars_peer_rtt_seconds", d.Seconds(), host)
+	}
+}
+
+func (p *page) history(r *strategy.ResourceFigures) {
+	if begin, ok := firstRecord(p.c.logs, r.Oldest); ok {
+		p.value("mars_history_span_seconds", max(p.c.wall().Sub(begin).Seconds(), 0), r.Name)
+	}
 }
 
 func (p *page) hosts(f *strategy.Figures, now time.Time) {

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"mars/infra/env"
+	"mars/infra/env/osenv"
 	"mars/infra/measure"
 	"mars/infra/status"
 	"mars/infra/symtree"
+	"mars/infra/translog"
 	"mars/strategy"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,7 +41,7 @@ func someFigures() *strategy.Figures {
 	var m status.Meter
 	m.Observe(s, 1_003_000_000_000)
 	f := &strategy.Figures{Status: s, Peers: []strategy.PeerFigures{{Host: "A", Connected: true}}, Entries: 20, Skew: time.Second,
-		Resources: []strategy.ResourceFigures{{Name: "r", BufferUsed: 10, BufferLimit: 20, Fetched: 300, Equal: 7, Received: 8}}}
+		Resources: []strategy.ResourceFigures{{Name: "r", BufferUsed: 10, BufferLimit: 20, Fetched: 300, Equal: 7, Received: 8, Oldest: "resource-r/log-000000001-A"}}}
 	l := &f.Resources[0].Logger
 	l.BatchTime = measure.Histogram{Base: 50_000}
 	l.BatchTime.Add(60_000)
@@ -45,9 +50,40 @@ func someFigures() *strategy.Figures {
 }
 
 func testCollector(t *testing.T, f *strategy.Figures, err error) *collector {
-	c := newCollector(t.TempDir(), func() (*strategy.Figures, error) { return f, err })
+	traffic := func() []osenv.Traffic {
+		return []osenv.Traffic{
+			{Host: "A", Port: env.PortTree, Received: 10, Sent: 20, RTT: 3 * time.Millisecond},
+			{Host: "A", Port: env.PortLog, Received: 30, Sent: 40, RTT: 2 * time.Millisecond},
+			{Host: "C", Port: env.PortSync, Received: 50},
+		}
+	}
+	c := newCollector(t.TempDir(), func() (*strategy.Figures, error) { return f, err }, traffic, oneLog(t, 950))
 	c.wall = func() time.Time { return time.Unix(1010, 0) }
+	// As if it had been scraped before, when there was a little more.
+	c.space.seen = []spaceSample{{time.Unix(710, 0), math.MaxFloat64 / 2}}
 	return c
+}
+
+// logFile is the one log of a resource.
+type logFile []byte
+
+func (l logFile) ReadAt(name string, p []byte, off int64) (int, error) {
+	if name != "resource-r/log-000000001-A" {
+		return 0, env.ErrNotExist
+	}
+	return bytes.NewReader(l).ReadAt(p, off)
+}
+
+// oneLog is a log that was begun at that second.
+func oneLog(t *testing.T, created int64) logFile {
+	id := translog.Identity{Resource: "r", Number: 1, Origin: "A", Nonce: [16]byte{1}}
+	b, err := translog.NewBuilder(id, translog.Stamp{Sec: created})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Begin(make([]byte, 16<<10), 0, 0)
+	b.Append(translog.CodeWriteNew, 0, make([]byte, 512), translog.Stamp{Sec: created + 5})
+	return logFile(b.Close(4096))
 }
 
 // Names, types and labels are what dashboards and alerts stand on. Lines may
@@ -100,9 +136,23 @@ mars_disk_state{peer="B",resource="r",state="UpToDate"} 0
 # TYPE mars_emergency_level gauge
 mars_emergency_level{peer="A"} 2
 mars_emergency_level{peer="B"} 0
+# HELP mars_history_span_seconds Age of the first record of the oldest log on this host from which logs are here without a gap.
+# TYPE mars_history_span_seconds gauge
+mars_history_span_seconds{resource="r"} 60
+# HELP mars_net_bytes_total Bytes on connections with another host, encryption included, by channel (tree, log, sync) and direction (received, sent).
+# TYPE mars_net_bytes_total counter
+mars_net_bytes_total{channel="log",dir="received",peer="A"} 30
+mars_net_bytes_total{channel="log",dir="sent",peer="A"} 40
+mars_net_bytes_total{channel="sync",dir="received",peer="C"} 50
+mars_net_bytes_total{channel="sync",dir="sent",peer="C"} 0
+mars_net_bytes_total{channel="tree",dir="received",peer="A"} 10
+mars_net_bytes_total{channel="tree",dir="sent",peer="A"} 20
 # HELP mars_peer_last_heard_seconds Age of the last sign of life of another host.
 # TYPE mars_peer_last_heard_seconds gauge
 mars_peer_last_heard_seconds{peer="A"} 10
+# HELP mars_peer_rtt_seconds Round-trip time to another host, as TCP has measured it; absent without a connection.
+# TYPE mars_peer_rtt_seconds gauge
+mars_peer_rtt_seconds{peer="A"} 0.002
 # HELP mars_replication_lag_bytes Bytes of logs that have not reached a stage.
 # TYPE mars_replication_lag_bytes gauge
 mars_replication_lag_bytes{peer="A",resource="r",stage="replayed"} 0
@@ -114,7 +164,7 @@ mars_replication_lag_seconds{peer="A",resource="r",stage="replayed"} 0
 mars_replication_lag_seconds{peer="B",resource="r",stage="fetched"} 3
 mars_replication_lag_seconds{peer="B",resource="r",stage="replayed"} 3
 `
-	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "mars_disk_state", "mars_emergency_level", "mars_peer_last_heard_seconds",
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "mars_disk_state", "mars_emergency_level", "mars_history_span_seconds", "mars_net_bytes_total", "mars_peer_rtt_seconds", "mars_peer_last_heard_seconds",
 		"mars_replication_lag_bytes", "mars_replication_lag_seconds"); err != nil {
 		t.Error(err)
 	}
@@ -123,8 +173,8 @@ mars_replication_lag_seconds{peer="B",resource="r",stage="replayed"} 3
 // A node that does not answer is told as such, and nothing is invented.
 func TestMetricsOfSilentNode(t *testing.T) {
 	c := testCollector(t, nil, errors.New("late"))
-	if n := testutil.CollectAndCount(c); n != 4 { // build, up, two of the file system
-		t.Errorf("%d metrics, expected 4", n)
+	if n := testutil.CollectAndCount(c); n != 5 { // build, up, three of the file system
+		t.Errorf("%d metrics, expected 5", n)
 	}
 	if err := testutil.CollectAndCompare(c, strings.NewReader("# HELP mars_up Whether the figures could be gathered.\n# TYPE mars_up gauge\nmars_up 0\n"), "mars_up"); err != nil {
 		t.Error(err)

@@ -124,7 +124,7 @@ func (d *daemon) buildMetrics() error {
 	if d.opt.Metrics == "" {
 		return nil
 	}
-	c := newCollector(d.opt.MarsDir, func() (*strategy.Figures, error) { return d.figures(true, nil) })
+	c := newCollector(d.opt.MarsDir, func() (*strategy.Figures, error) { return d.figures(true, nil) }, d.node.Traffic, d.node.Executor(0).FS())
 	h, err := metricHandler(c, d.opt.Pprof, d.log)
 	if err != nil {
 		return err

@@ -21,6 +21,9 @@ type liveConn struct {
 	times     *netTimes
 	lastRead  atomic.Int64 // Unix nanoseconds, 0: none
 	lastWrite atomic.Int64
+
+	received, sent atomic.Int64 // bytes
+	retired        bool         // counted by traffic, whose lock guards it
 }
 
 func before(d time.Duration, last int64) time.Time {
@@ -35,14 +38,18 @@ func (c *liveConn) Read(b []byte) (int, error) {
 	if err := c.SetReadDeadline(before(c.times.dead, c.lastRead.Load())); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	c.received.Add(int64(n))
+	return n, err
 }
 
 func (c *liveConn) Write(b []byte) (int, error) {
 	if err := c.SetWriteDeadline(before(c.times.stall, c.lastWrite.Load())); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	c.sent.Add(int64(n))
+	return n, err
 }
 
 // limit sets the last moment for reads and writes, d from now; 0 lifts it.

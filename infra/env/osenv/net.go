@@ -99,6 +99,7 @@ type network struct {
 	cfg     NetConfig
 	receive *semaphore.Weighted // bytes of MaxReceive
 	frames  framePools
+	traffic traffic
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // all goroutines

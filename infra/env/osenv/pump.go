@@ -86,6 +86,7 @@ func (c *conn) pump(stream net.Conn, peer env.PeerID) {
 	}()
 	c.end(c.readLoop(stream))
 	<-writer
+	c.w.traffic.retire(c)
 	_ = c.live.Conn.Close() // all is said
 }
 
