@@ -22,6 +22,7 @@ var daemonLinks = []struct {
 	{"time-$", `\d+\.\d{9}`, "", false},
 	{"tree-$", `0\.1`, "", false},
 	{"emergency-$", `0`, "", false},
+	{"rest-space-$", `\d+`, "", false},
 	{"todo-global/deleted-$", `00000000[1-9]`, "", false},
 	{"resource-r/actsize-$", `1048576`, "", false},
 	{"resource-r/syncstatus-$", `1048576`, "", false},
@@ -47,6 +48,12 @@ var daemonLinks = []struct {
 	{"resource-r/actual-$/device-r", `1`, "a", false},
 	{"resource-r/actual-$/device-r", `0`, "b", false},
 	{"resource-r/actual-$/replay-code", `0`, "", false},
+	{"resource-r/actual-$/has-emergency", `0`, "", false},
+	{"resource-r/actual-$/is-emergency", `0`, "", false},
+	{"resource-r/actual-$/split-brain", `\(none\)`, "", false},
+	{"resource-r/actual-$/disk-error", `\(none\)`, "", false},
+	{"resource-r/actual-$/log-error", `\(none\)`, "", false},
+	{"resource-r/actual-$/why", `.+`, "", false},
 	{"resource-r/local-$/connection-fetch-a", `1`, "b", true},
 }
 

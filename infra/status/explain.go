@@ -96,17 +96,27 @@ func (x *explainer) member() bool {
 
 // space: an emergency stops things one after the other (manual 2.4).
 func (x *explainer) space() bool {
-	h := x.s.FindHost(x.s.Host)
-	switch {
-	case h == nil || h.Emergency == 0:
-		return false
-	case x.m.Primary && h.Emergency >= 4:
-		return x.bad(x.m.Host, "marsadm log-delete-all all", "/mars is jammed (emergency level %d): logging has stopped, the replicas become outdated; make space, then invalidate them", h.Emergency)
-	case !x.m.Primary:
-		return x.bad(x.m.Host, "marsadm log-delete-all all", "/mars is filling up (emergency level %d): logs are not fetched any more until there is space", h.Emergency)
+	const help = "marsadm log-delete-all all"
+	level := 0
+	if h := x.s.FindHost(x.s.Host); h != nil {
+		level = h.Emergency
 	}
-	x.good("/mars is filling up: emergency level %d", h.Emergency)
-	return false
+	switch {
+	case x.m.Emergency && level < 4:
+		return x.bad(x.m.Host, help, "emergency mode of this resource, by its own limit or since its log can not be written: nothing is logged, the replicas become outdated; make space, then invalidate them")
+	case level == 0:
+		return false
+	case x.m.Primary && level >= 4:
+		return x.bad(x.m.Host, help, "/mars is jammed (emergency level %d): logging has stopped, the replicas become outdated; make space, then invalidate them", level)
+	case x.m.Primary && level == 3:
+		return x.bad(x.m.Host, help, "/mars is filling up (emergency level 3): logs that this host does not need itself are removed, members that are behind must be invalidated; make space")
+	case x.m.Primary:
+		x.good("/mars is filling up: emergency level %d, which stops nothing on a primary yet", level)
+		return false
+	case level == 1:
+		return x.bad(x.m.Host, help, "/mars is filling up (emergency level 1): logs are not fetched any more until there is space")
+	}
+	return x.bad(x.m.Host, help, "/mars is filling up (emergency level %d): logs are not fetched any more until there is space, and those that were applied here are removed, also if other members need them", level)
 }
 
 func (x *explainer) disk() bool {

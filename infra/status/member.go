@@ -29,6 +29,8 @@ type Member struct {
 	Local      bool   `json:"local"`      // it is the host whose tree was read
 	Designated bool   `json:"designated"` // to be primary
 	Primary    bool   `json:"primary"`    // actually
+	// Emergency: the resource does without a log here, or is about to.
+	Emergency bool `json:"emergency_mode"`
 
 	Disk     Disk     `json:"disk"`
 	Device   Device   `json:"device"`
@@ -128,7 +130,7 @@ func (r *reader) member(host string) *Member {
 	}
 	todo := func(key string) bool { return t.Bool(symtree.TodoPath(res, host, key)) }
 	m := &Member{
-		Host: host, Designated: t.Primary(res) == host, Primary: act(symtree.ActualIsPrimary) != 0,
+		Host: host, Designated: t.Primary(res) == host, Primary: act(symtree.ActualIsPrimary) != 0, Emergency: act(symtree.ActualHasEmergency) != 0,
 		Disk:     Disk{Attached: act(symtree.ActualIsAttached) != 0, Size: Unknown},
 		Device:   Device{Opened: act(symtree.ActualOpenCount)},
 		Switches: Switches{todo(symtree.TodoAttach), todo(symtree.TodoConnect), todo(symtree.TodoSync), todo(symtree.TodoAllowReplay)},

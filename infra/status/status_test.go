@@ -152,7 +152,7 @@ func TestSchema(t *testing.T) {
 		resources.members.replay.rate_bytes_per_second resources.members.replay.log resources.members.replay.log_number
 		resources.members.replay.position resources.members.replay.known resources.members.replay.dirty_bytes resources.members.replay.code
 		resources.members.lag_bytes resources.members.fetched_ahead_bytes resources.members.lag_seconds resources.members.splits
-		resources.members.why resources.members.messages`) {
+		resources.members.why resources.members.messages resources.members.emergency_mode`) {
 		if !names[n] {
 			t.Errorf("field %s is gone", n)
 		}
@@ -200,6 +200,12 @@ func TestExplain(t *testing.T) {
 		"unknown distance":  {host: "B", set: []string{"version-000000001-A", "rubbish"}, text: "not known"},
 		"not healed":        {host: "B", set: []string{"syncpos-B", "log-000000001-A,501,0"}, text: "on its way"},
 		"emergency":         {host: "B", cluster: []string{"emergency-B", "1"}, command: "marsadm log-delete-all all", on: "B", text: "level 1"},
+		"emergency 2":       {host: "B", cluster: []string{"emergency-B", "2"}, command: "marsadm log-delete-all all", on: "B", text: "level 2): logs are not fetched any more until there is space, and those that were applied here are removed"},
+		"emergency 3":       {host: "B", cluster: []string{"emergency-B", "3"}, command: "marsadm log-delete-all all", on: "B", text: "level 3): logs are not fetched any more until there is space, and those that were applied here are removed"},
+		"emergency 4":       {host: "B", cluster: []string{"emergency-B", "4"}, command: "marsadm log-delete-all all", on: "B", text: "level 4): logs are not fetched"},
+		"filling":           {host: "A", cluster: []string{"emergency-A", "2"}, text: "nothing stands in the way"},
+		"logs are removed":  {host: "A", cluster: []string{"emergency-A", "3"}, command: "marsadm log-delete-all all", on: "A", text: "members that are behind must be invalidated"},
+		"own limit":         {host: "A", set: []string{"actual-A/has-emergency", "1"}, command: "marsadm log-delete-all all", on: "A", text: "emergency mode of this resource"},
 		"jammed":            {host: "A", cluster: []string{"emergency-A", "4"}, command: "marsadm log-delete-all all", on: "A", text: "jammed"},
 	} {
 		t.Run(name, func(t *testing.T) {
