@@ -265,7 +265,7 @@ func recoverSplit(t *testing.T, known int) {
 		"resource-r/version-000000001-a": mine,
 		"resource-r/data-b":              "/dev/none", "resource-r/version-000000001-b": versions[0], "resource-r/version-000000002-b": versions[1]})
 	out, err := s.recover(t)
-	if err != nil || !strings.Contains(out, "split brain") {
+	if err == nil || !strings.Contains(err.Error(), "split brain at") || !strings.Contains(err.Error(), "marsadm invalidate r") || !strings.Contains(out, "the disk is at log-000000001-a") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	s.want(t, expect(make([]byte, diskBytes), 1, 2, 0), fmt.Sprintf("log-000000001-a,%d,0", one.ends[2]), mine)

@@ -33,6 +33,7 @@ type recovery struct {
 
 	tree    *symtree.Tree
 	markers map[string]int64
+	split   *history.Split // where it came to a fork, nil: it did not
 }
 
 // run goes from log to log until the end of what is here.
@@ -60,7 +61,17 @@ func (r *recovery) run() error {
 		}
 	}
 	r.say("the disk is at %s, %d: %s", at.LogName(), at.Pos, state)
-	return nil
+	return r.forked()
+}
+
+// forked is the error of a recovery that came to a fork: the disk is a version
+// of the resource, but maybe not the one that everybody goes on with.
+func (r *recovery) forked() error {
+	if r.split == nil {
+		return nil
+	}
+	return &problem{"logs of one history", fmt.Sprintf("a split brain at %d of log %d: %s; what is in front of it was applied, nothing behind", r.split.Pos, r.split.Number, r.split.Why),
+		fmt.Sprintf("decide whose version counts: start marsd, then 'marsadm invalidate %s' gives up the one here, 'marsadm primary %s --force' here gives up the other one", r.res, r.res), nil}
 }
 
 func (r *recovery) say(format string, a ...any) {
@@ -115,6 +126,7 @@ func (r *recovery) replayLog() (next history.Log, err error) {
 			claims = append(claims, c)
 		}
 	}
+	own = history.Since(own, r.tree.SkipCheck(r.res, r.host), cur.Number)
 	way := history.Walk(history.Point{Log: cur, Pos: at.Pos, Prev: prev}, claims, own)
 	seg := way.Segments[0]
 	log := logReader{r.fs, symtree.LogPath(r.res, cur.Number, cur.Origin)}
@@ -143,7 +155,7 @@ func (r *recovery) replayLog() (next history.Log, err error) {
 		return next, err
 	}
 	if way.Split != nil {
-		r.say("split brain, nothing behind it is applied: %s", way.Split.Why)
+		r.split = way.Split
 		return next, nil
 	}
 	return r.following(way, cur, end), nil
