@@ -49,6 +49,35 @@ func TestDeleteResource(t *testing.T) {
 	c.has("resource-r/maxnr", "7")
 }
 
+// TestDeleteResourceWaits: what leave-resource has ordered is waited for.
+func TestDeleteResourceWaits(t *testing.T) {
+	s := newPair(t, "B")
+	for _, h := range []string{"A", "B"} {
+		s.set("resource-r/primary", "(none)", "resource-r/actual-"+h+"/is-primary", "0", "resource-r/actual-"+h+"/is-attached", "0", "resource-r/actual-"+h+"/is-replaying", "0",
+			"resource-r/actual-"+h+"/is-copying", "0", "resource-r/todo-"+h+"/attach", "0", "resource-r/todo-"+h+"/connect", "0", "resource-r/todo-"+h+"/sync", "0", "resource-r/todo-"+h+"/allow-replay", "0")
+	}
+	s.must("leave-resource r")
+	s.refused("delete-resource r", 1, "first remove the hosts 'A,B' via leave-resource")
+	s.must("leave-resource r --host=A --force")
+	s.refused("delete-resource r --timeout=0", 1, "the links of hosts 'A,B', which have left resource 'r', are still being deleted")
+	s.refused("delete-resource r --timeout=1", 1, "Timeout reached")
+	s.loaded = false
+	s.refused("delete-resource r", 1, "no marsd is running here that would delete their links")
+	s.loaded = true
+	s.react = func() {
+		tree := s.tree()
+		for _, o := range tree.Orders() {
+			if e, ok := tree.Get(o.Target); ok && e.Kind == symtree.Link {
+				s.remove(o.Target)
+			}
+		}
+	}
+	s.must("delete-resource r")
+	if !strings.Contains(s.out.String(), "resource 'r' is deleted") {
+		t.Errorf("it says %s", s.out.String())
+	}
+}
+
 func TestDeleteResourceByForce(t *testing.T) {
 	s := newPair(t, "A")
 	s.set("resource-r/actual-A/open-count", "1")

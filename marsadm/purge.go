@@ -5,6 +5,7 @@ package marsadm
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"mars/infra/symtree"
 )
@@ -111,29 +112,62 @@ func spread(keep map[logID]bool, id logID, next map[logID][]logID) {
 	}
 }
 
+// belongs lists whom something in a resource belongs to, in order, and how much
+// of that is ordered to be deleted already.
+func (j *job) belongs() (hosts []string, all, ordered int) {
+	orders := map[string]int64{}
+	for _, o := range j.tree.Orders() {
+		orders[o.Target] = max(orders[o.Target], o.Stamp)
+	}
+	for _, i := range j.tree.List(symtree.ResourceDir(j.res)) {
+		n, _ := symtree.Parse(i.Path)
+		if n.Kind != symtree.KindData && n.Kind != symtree.KindDevice && n.Kind != symtree.KindReplay {
+			continue
+		}
+		if !slices.Contains(hosts, n.Host) {
+			hosts = append(hosts, n.Host)
+		}
+		all++
+		if stamp, ok := orders[i.Path]; ok && (stamp >= i.Stamp || i.Kind != symtree.Link) {
+			ordered++
+		}
+	}
+	return hosts, all, ordered
+}
+
+// awaitLeft waits for what leave-resource has ordered: a moment ago everybody
+// may have left.
+func (j *job) awaitLeft() error {
+	return j.await(func() (string, error) {
+		hosts, all, ordered := j.belongs()
+		if j.opt.force || all == 0 || ordered < all {
+			return "", nil
+		}
+		if !j.sys.Loaded() {
+			return "", dieHint("start it: marsd run (or by your init system)", "hosts '%s' have left resource '%s', but no marsd is running here that would delete their links", joinComma(hosts), j.res)
+		}
+		return fmt.Sprintf("the links of hosts '%s', which have left resource '%s', are still being deleted (%d are there)", joinComma(hosts), j.res, all), nil
+	})
+}
+
 // deleteResource removes what is left of a resource that nobody is member of.
 // The highest log number survives, so that none is ever used again.
 func deleteResource(j *job) error {
+	if err := j.awaitLeft(); err != nil {
+		return err
+	}
+	hosts, _, _ := j.belongs()
+	if err := j.mayDelete(hosts); err != nil {
+		return err
+	}
 	t := j.tree
-	var hosts []string
-	seen := map[string]bool{}
 	last := 0
 	t.WalkDir(symtree.ResourceDir(j.res), func(path string, _ symtree.Entry) bool {
-		n, _ := symtree.Parse(path)
-		switch n.Kind {
-		case symtree.KindData, symtree.KindDevice, symtree.KindReplay:
-			if !seen[n.Host] {
-				seen[n.Host] = true
-				hosts = append(hosts, n.Host)
-			}
-		case symtree.KindLog, symtree.KindVersion:
+		if n, _ := symtree.Parse(path); n.Kind == symtree.KindLog || n.Kind == symtree.KindVersion {
 			last = max(last, n.Number)
 		}
 		return true
 	})
-	if err := j.mayDelete(hosts); err != nil {
-		return err
-	}
 	if old, _ := t.Int(symtree.MaxNrPath(j.res)); int64(last) > old {
 		j.set(symtree.MaxNrPath(j.res), fmt.Sprint(last))
 	}
