@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"mars/infra/symtree"
 )
@@ -30,6 +31,21 @@ func consistencyCommands() []command {
 	}
 }
 
+// passed are the options that a command run on another host gets too. Nothing in
+// them needs quoting from the shell there.
+func (o *options) passed() (words []string) {
+	if o.force {
+		words = append(words, "--force")
+	}
+	if o.verbose {
+		words = append(words, "--verbose")
+	}
+	if o.timeout != nil {
+		words = append(words, fmt.Sprintf("--timeout=%d", *o.timeout/time.Second))
+	}
+	return words
+}
+
 // elsewhere runs the command on the host that --host names, over ssh: only a
 // host itself writes the links about its own state. It reports whether it did.
 func (j *job) elsewhere() (bool, error) {
@@ -37,7 +53,7 @@ func (j *job) elsewhere() (bool, error) {
 		return false, nil
 	}
 	j.dead = true // nothing is left to do here
-	words := append([]string{"marsadm", j.cmd.name, j.res}, j.args...)
+	words := append([]string{"marsadm", j.cmd.name, j.res}, j.opt.passed()...)
 	if j.opt.dryRun {
 		j.say("would run '%s' on host '%s'", strings.Join(words, " "), j.host)
 		return true, nil

@@ -111,6 +111,20 @@ func TestInvalidateElsewhere(t *testing.T) {
 		t.Error("it changes the tree here")
 	}
 	b.has("resource-r/syncstatus-B", "0")
+	for line, want := range map[string]string{
+		"invalidate r --host=B --timeout=60":                 "marsadm invalidate r --timeout=60",
+		"force-fake-sync r --host=B -v --timeout=-1":         "marsadm fake-sync r --force --verbose --timeout=-1",
+		"fake-sync r --host=B --mars-dir=" + a.place.MarsDir: "marsadm fake-sync r",
+	} {
+		said := ""
+		a.ssh = func(_ string, _ []byte, command []string) ([]byte, error) {
+			said = strings.Join(command, " ")
+			return nil, nil
+		}
+		if a.must(line); said != want {
+			t.Errorf("%s runs %q there, want %q", line, said, want)
+		}
+	}
 	a.ssh = nil
 	a.refused("invalidate r --host=B", 1, "could not be reached")
 }

@@ -167,11 +167,52 @@ func TestSSH(t *testing.T) {
 	if a.link("uuid") != b.link("uuid") || a.link("ips/ip-B") != b.ip {
 		t.Errorf("uuid %s and %s, address of B %s", a.link("uuid"), b.link("uuid"), a.link("ips/ip-B"))
 	}
+	l.commandElsewhere()
 	old := l.saveKeys()
 	b.ok("leave-cluster")
 	a.awaitLink("ips/ip-B", "")
 	b.stop()
 	l.rejoin(old)
+}
+
+// commandElsewhere: what only a host itself may write about itself is done there
+// over ssh, whoever says it; what it says there is to be read here.
+func (l *sshLab) commandElsewhere() {
+	l.t.Helper()
+	a, b := l.a, l.b
+	for _, n := range l.c.nodes {
+		n.makeDisk(8 << 20)
+	}
+	b.ok("create-resource", res, b.disk)
+	b.ok("wait-resource", res, "is-device")
+	a.join(res)
+	a.awaitUpToDate()
+	out := b.ok("invalidate", res, "--host=A", "--timeout=30")
+	if !strings.Contains(out, "running it on host 'A'") || !strings.Contains(out, "a full sync from host 'B' will start") {
+		l.t.Errorf("invalidate --host=A: %s", out)
+	}
+	a.awaitUpToDate()
+	b.ok("pause-sync", res, "--host=A")
+	b.ok("invalidate", res, "--host=A", "--timeout=30")
+	b.awaitLink("resource-"+res+"/syncstatus-A", "0")
+	b.ok("fake-sync", res, "--host=A", "--timeout=30")
+	b.awaitLink("resource-"+res+"/syncstatus-A", fmt.Sprint(8<<20))
+	b.ok("resume-sync", res, "--host=A")
+	// Refusals there are refusals here, with their reasons.
+	if r := b.adm("invalidate", "nothing", "--host=A"); r.code == 0 || !strings.Contains(r.err, "resource 'nothing' does not exist") {
+		l.t.Errorf("invalidate of nothing: exit status %d, %s", r.code, r.err)
+	}
+	l.write("authorized", "")
+	b.refused("only host 'A' itself can do this, and it could not be reached or refused", "invalidate", res, "--host=A")
+	l.admit()
+	for _, n := range []*node{a, b} {
+		if n == b {
+			b.ok("secondary", res)
+		}
+		n.ok("down", res)
+		n.ok("leave-resource", res)
+	}
+	b.ok("delete-resource", res, "--timeout=30")
 }
 
 // saveKeys copies the keys of B, as a thief would.
