@@ -265,6 +265,21 @@ func (g *gossip) heard(from string, links []wire.Link) {
 	}
 }
 
+// has tells that a host has those links: what waits to be sent to it of them
+// need not be.
+func (g *gossip) has(host string, changes []symtree.Change) {
+	for _, s := range g.subs {
+		if s.host != host || len(s.pending) == 0 {
+			continue
+		}
+		s.pending = slices.DeleteFunc(s.pending, func(l wire.Link) bool {
+			return slices.ContainsFunc(changes, func(c symtree.Change) bool {
+				return c.Path == l.Path && c.Stamp == int64(l.Stamp) && c.Value == l.Value
+			})
+		})
+	}
+}
+
 // notifyAll asks every peer to look at its tree and to say that it lives.
 func (g *gossip) notifyAll() {
 	m := wire.Notify{Stamp: lamport.Stamp(g.n.stamp())}

@@ -101,8 +101,11 @@ func (p *pipeline) next() (jobs []commitJob) {
 func (p *pipeline) runCommits() {
 	jobs := p.next()
 	var all []symtree.Change
-	for _, j := range jobs {
-		all = append(all, j.changes...)
+	for i := range jobs {
+		if j := &jobs[i]; j.from != "" {
+			j.changes = p.n.lacking(j.from, j.changes)
+		}
+		all = append(all, jobs[i].changes...)
 	}
 	var (
 		skipped []symtree.Change
@@ -253,8 +256,26 @@ func (n *Node) forget(it symtree.Item) {
 	n.tree.Delete(it.Path)
 }
 
+// lacking are those of a peer's changes that are not in the tree yet, which is
+// durable: others were faster. What the peer has sent need not be sent to it.
+func (n *Node) lacking(peer string, changes []symtree.Change) []symtree.Change {
+	there := func(c symtree.Change) bool {
+		e, ok := n.tree.Get(c.Path)
+		return ok && c.Op == symtree.OpSet && e == symtree.Entry{Kind: symtree.Link, Value: c.Value, Stamp: c.Stamp}
+	}
+	if !slices.ContainsFunc(changes, there) {
+		return changes
+	}
+	n.gossip.has(peer, changes)
+	return slices.DeleteFunc(slices.Clone(changes), there)
+}
+
 // applied makes committed changes visible: in memory, to peers, to decisions.
 func (n *Node) applied(peer string, changes []symtree.Change) {
+	if peer != "" {
+		// Several peers have sent the same while it was on its way to the disk.
+		changes = n.lacking(peer, changes)
+	}
 	fresh := n.newDirs(changes)
 	symtree.Apply(n.tree, n.markers, changes)
 	for _, dir := range fresh {
