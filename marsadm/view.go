@@ -92,7 +92,11 @@ func (x *run) view(name string) error {
 // showAll shows the macro for every resource of the host, with what belongs
 // before and behind.
 func (v *view) showAll(name string) error {
-	if err := v.optional(name + "-header"); err != nil {
+	header := name + "-header"
+	if t, err := v.text(plainMacro(header)); err == nil && t == nil {
+		header = "default-header"
+	}
+	if err := v.optional(header); err != nil {
 		return err
 	}
 	for _, res := range v.myResources() {

@@ -185,3 +185,25 @@ func TestViewRefusals(t *testing.T) {
 	s.uid = 1000
 	s.must("view r")
 }
+
+// TestViewHeader: the text before all resources is the macro's own header, or
+// the one for all; without features to tell of there is none.
+func TestViewHeader(t *testing.T) {
+	s := newPair(t, "B")
+	s.must("view-flags all")
+	if got := s.out.String(); !strings.HasPrefix(got, "--------- resource r ") {
+		t.Errorf("without features: %q", got)
+	}
+	s.set("actual-B/features", "4,5,0x1")
+	s.must("view-flags all")
+	if got := s.out.String(); !strings.HasPrefix(got, `used-log-compression="`) {
+		t.Errorf("with features: %q", got)
+	}
+	s.macros = map[string]string{"flagsheader": "its own\n", "defaultheader": "of all\n", "defaultfooter": "unused\n"}
+	for name, want := range map[string]string{"flags": "its own\n", "role": "of all\n"} {
+		s.must("view-" + name + " all")
+		if got := s.out.String(); !strings.HasPrefix(got, want+"--------- resource r ") {
+			t.Errorf("view-%s: %q", name, got)
+		}
+	}
+}

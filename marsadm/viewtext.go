@@ -17,6 +17,10 @@ func macroDefs() []macroDef {
 		{"default", `%if{%{res}}{%default-resource{}}{%default-global{}}`},
 		{"default-resource", `%device-info{}  %{res} [%count-resource-peers{}/%count-cluster-peers{}] %diskstate{} %replstate{} %flags{} %role{} %primarynode{} %commstate{}\n%syncinfo{}%replinfo{}%resource-errors{}`},
 		{"default-global", `%comminfo{}`},
+		// What another marsd than ours may tell of its features; both are there to be
+		// replaced.
+		{"default-header", `%if{%features-version{}}{used-log-compression="%used-log-compression{}"\nused-net-compression="%used-net-compression{}"\nused-log-digest="%used-log-digest{}"\nused-net-digest="%used-net-digest{}"\n}`},
+		{"default-footer", `%if{0}{}`},
 		{"device-info", `%if{%is-primary{}}{  LocalDevice /dev/mars/%get-device{} [%if{%device-opened{}}{Opened}{Closed}]\n}`},
 		{"device-stats", `%if{%device-present{}}{%device-opened{} opens\n}`},
 		{"syncinfo", `%sync-line{}`},
