@@ -19,7 +19,9 @@ type reader struct {
 
 func newReader(t *symtree.Tree, res string) *reader {
 	r := &reader{t: t, res: res, reference: Reference(t, res), lengths: map[int]symtree.VersionHead{}}
-	for _, v := range t.Versions(res) {
+	versions := t.Versions(res)
+	r.claims = make([]history.Claim, 0, len(versions))
+	for _, v := range versions {
 		link, err := symtree.ParseVersion(v.Value)
 		if err != nil || link.Number != v.Number {
 			continue
@@ -41,6 +43,7 @@ func newReader(t *symtree.Tree, res string) *reader {
 
 // claimsOf are the claims of all members but one, and those of that one.
 func (r *reader) claimsOf(host string) (others, own []history.Claim) {
+	others = make([]history.Claim, 0, len(r.claims))
 	for _, c := range r.claims {
 		if c.Host == host {
 			own = append(own, c)

@@ -21,7 +21,20 @@ type ReplayLink struct {
 }
 
 // LogName is the name of a transaction logfile: log-%09d-ORIGIN.
-func LogName(number int, origin string) string { return fmt.Sprintf("log-%09d-%s", number, origin) }
+func LogName(number int, origin string) string { return "log-" + nineDigits(number) + "-" + origin }
+
+// nineDigits is %09d, which is needed often.
+func nineDigits(n int) string {
+	if n < 0 || n > MaxNumber {
+		return fmt.Sprintf("%09d", n)
+	}
+	b := []byte("000000000")
+	for i := len(b) - 1; n > 0; i-- {
+		b[i] += byte(n % 10)
+		n /= 10
+	}
+	return string(b)
+}
 
 // ParseLogName is the inverse of LogName. It goes by columns, since an origin
 // may itself contain hyphens and digits.

@@ -249,12 +249,13 @@ func (t *Tree) Links() []Item {
 // Newest is the newest stamp of any link, 0 in a tree without links.
 func (t *Tree) Newest() int64 {
 	newest := int64(math.MinInt64)
-	t.Walk(func(_ string, e Entry) bool {
-		if e.Kind == Link {
-			newest = max(newest, e.Stamp)
+	for _, d := range t.dirs { // order does not matter: a maximum
+		for _, e := range d.entries {
+			if e.Kind == Link {
+				newest = max(newest, e.Stamp)
+			}
 		}
-		return true
-	})
+	}
 	if newest == math.MinInt64 {
 		return 0
 	}

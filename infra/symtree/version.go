@@ -7,6 +7,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -52,7 +53,9 @@ func versionDigest(number int, origin string, pos int64, prevValue string) strin
 
 // String is the head as it stands in links.
 func (h VersionHead) String() string {
-	return fmt.Sprintf("%s,%s,%d", h.Digest, LogName(h.Number, h.Origin), h.Pos)
+	b := make([]byte, 0, len(h.Digest)+len(h.Origin)+40)
+	b = append(append(append(b, h.Digest...), ','), LogName(h.Number, h.Origin)...)
+	return string(strconv.AppendInt(append(b, ','), h.Pos, 10))
 }
 
 // LogName is the name of the log that the link speaks of.
