@@ -18,7 +18,7 @@ func housekeepingCommands() []command {
 		{name: "cron", usage: "[RES|all]", group: grpLog, brief: "what is to be done regularly: log-rotate, then log-delete-all", scope: anyResource, needs: onResource, reads: readsLogs, timeout: 30 * time.Second, phases: []phase{
 			{"clean up", cronClean}, {"log-rotate", cronRotate}, {"log-delete-all", cronDelete},
 		}},
-		{name: "log-purge-all", usage: "RES", group: grpLog, brief: "delete logfiles of branches that were given up", scope: oneOrAll, needs: onResource, phases: one(logPurgeAll)},
+		{name: "log-purge-all", usage: "RES", group: grpLog, brief: "delete logfiles of branches that were given up", scope: oneOrAll, needs: onResource, reads: readsBranches, phases: one(logPurgeAll)},
 		{name: "delete-resource", usage: "RES", group: grpResource, brief: "remove what is left of a resource when all hosts have left it", scope: oneOrAll, needs: wantTree | wantExisting | hereOnly, phases: one(deleteResource)},
 		{name: "set-emergency-limit", usage: "RES PERCENT", group: grpResource, brief: "how much of /mars must be free, or the resource enters emergency mode by itself (0: no limit of its own)", scope: oneOrAll, min: 1, max: 1, needs: member, reads: readsOwn, phases: one(setEmergencyLimit)},
 		{name: "get-emergency-limit", usage: "RES", group: grpResource, brief: "show that limit", scope: oneOrAll, needs: member | inspects, reads: readsOwn, phases: one(getEmergencyLimit)},

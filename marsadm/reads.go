@@ -77,6 +77,15 @@ func readsStatus(x *run, _, _ string) env.Want {
 	return env.WantValue
 }
 
+// readsBasic is for what is not in links at all.
+func readsBasic(x *run, _, below string) env.Want { return value(basic(x, below)) }
+
+// readsBranches is for what follows all branches of the history: what it deletes
+// must be older than the order.
+func readsBranches(_ *run, _, below string) env.Want {
+	return max(env.WantValue, just(strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-")))
+}
+
 // readsNone is for commands that are about the cluster alone.
 func readsNone(*run, string, string) env.Want { return env.WantNothing }
 
