@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxHeld bounds the directories that are kept open: a process has few
-// descriptors by default.
+// maxHeld bounds the directories that are kept open; fewer where the process has
+// few descriptors.
 const maxHeld = 512
 
 // held are directories that stay open for a while.
 type held struct {
 	t    *tree
+	max  int
 	dirs map[string]int
 	old  []int // of names that meanwhile lead elsewhere, still in use perhaps
 }
@@ -27,7 +28,11 @@ func (f treeFS) Hold() (env.FS, func()) {
 	if f.held != nil {
 		return f, func() {}
 	}
-	h := &held{t: f.t, dirs: map[string]int{}}
+	h := &held{t: f.t, max: maxHeld, dirs: map[string]int{}}
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil || lim.Cur/4 < maxHeld {
+		h.max = int(lim.Cur / 4)
+	}
 	return treeFS{t: f.t, held: h}, h.release
 }
 
@@ -47,7 +52,7 @@ func (h *held) dir(name string) (fd int, kept bool, err error) {
 		return fd, true, nil
 	}
 	fd, err = h.t.dir(name, unix.O_RDONLY)
-	if err != nil || h.dirs == nil || len(h.dirs)+len(h.old) >= maxHeld {
+	if err != nil || h.dirs == nil || len(h.dirs)+len(h.old) >= h.max {
 		return fd, false, err
 	}
 	h.dirs[name] = fd
