@@ -35,21 +35,29 @@
 // company and are not sent to who has sent them. The heartbeat is every
 // propagate_interval_sec, and 25 ms later for each host of the cluster.
 //
-// With H hosts a host has some 2 log2(H) subscriptions, and as often it gets
-// (and sends) each change, of some 200 bytes with its frame:
+// With H hosts a host has some 2 log2(H) subscriptions. Of each change it gets a
+// copy over some of them, and passes it on once; what arrives again before it is
+// on the disk is not passed on again. A sign of life comes over more of them
+// the more hosts there are.
 //
-//	hosts  subscriptions  steps  a change, bytes a host  idle, bytes/s a host
-//	   24              9      2                   1,650                 2,200
-//	   48             11      3                   2,740                 5,500
-//	1,000             20      5                   4,500                45,000
+//	hosts  links   subscriptions  a change, bytes a host  everywhere after  idle, bytes/s a host
+//	   24     300            8.0                     320              9 ms                 1,900
+//	   48     300           10.0                     410              7 ms                 4,800
+//	  100   1,000           13.9                     560              8 ms                13,700
+//	  200  10,000           15.9                     980             11 ms                32,100
+//	1,000  10,000             20       at most     2,000                      at most    113,000
 //
-// The first two are measured with real strategies in the simulator (TestLarge;
-// everywhere after 13 ms with 0.5 ms a line), at less than 1 ms of CPU a host and
-// second, the simulated disks included. Subscriptions and steps of 1,000 are measured
-// without daemons (TestOverlay, also with hosts that are down), its bytes follow
-// from them. With everybody subscribed to everybody they would be 200 KB a
-// change and 11 MB/s. The number of links counts only when a connection is
-// made: each subscription begins with the whole tree, some 1 MB for 10,000.
+// All but the last line is measured with real strategies, disks and network in
+// the simulator (TestLarge, MARS_SIM_HOSTS and MARS_SIM_LINKS): 24 hosts take 2 s
+// of CPU for 100 s of the cluster, 100 take 44 s and 0.7 GB, 200 with 10,000 links
+// 310 s and 7.6 GB, of which most is for getting connected. Of 1,000 hosts
+// the subscriptions are measured, without daemons (TestOverlay, also with hosts
+// that are down: at most 5 steps); the bytes are computed for the worst case, that
+// each of 20 peers sends every change (some 100 bytes with its frame) and every
+// sign of life (2 links a host each 30 s, 85 bytes each). With everybody
+// subscribed to everybody they would be 100 KB a change and 5.6 MB/s. The number
+// of links counts only when a connection is made: each subscription begins with
+// the whole tree, some 1 MB for 10,000.
 //
 // # What peers may do
 //
