@@ -80,9 +80,8 @@ func newApp(getenv func(string) string, hostname string, stdout, stderr io.Write
 			{
 				Name: "recover", Usage: "replay the logs of this host onto disks, offline",
 				Description: "For each resource the logs are replayed from the replay link to the end of what is sound, and the\n" +
-					"links are brought up to date. No marsd may be running on the directory. Nothing but the directory\n" +
-					"and the disks is needed. At a fork of the history (split brain) it stops and fails: what is in\n" +
-					"front of it is on the disk then.",
+					"links are brought up to date; a fork (split brain) stops it, which is a failure. No marsd may be\n" +
+					"running on the directory. Nothing but the directory and the disks is needed.",
 				Flags: append(treeFlags(p),
 					&cli.StringSliceFlag{Name: "disk", Usage: "a resource and its disk or image, `RES=FILE`, repeatable"}),
 				Action: func(c *cli.Context) error {
