@@ -73,6 +73,8 @@ type Node struct {
 	complaints measure.Seldom
 
 	resources []*resource // sorted by name
+	all       bool        // in the next round every resource is decided anew
+	turn      int         // of the resources at the next heartbeat
 	deleting  bool        // a plan of deletions is being committed
 	stopping  bool
 	stopped   func()
@@ -217,11 +219,52 @@ func (n *Node) watchAll() {
 	}
 }
 
-// kick asks for a round of reconciliation at the end of the turn.
+// kick asks for a round of reconciliation of everything at the end of the turn.
 func (n *Node) kick() {
+	n.all = true
+	n.again()
+}
+
+// again asks for a round at the end of the turn, of those resources that are due.
+func (n *Node) again() {
 	if n.started {
 		n.env.Schedule(&n.round)
 	}
+}
+
+// kickFor asks for a round of what changes have to do with.
+func (n *Node) kickFor(changes []symtree.Change) {
+	for _, c := range changes {
+		name, err := symtree.Parse(c.Path)
+		switch {
+		case err == nil && signOfLife(name.Kind):
+		case err == nil && name.Resource != "":
+			if r := n.find(name.Resource); r != nil {
+				r.due = true
+			}
+			n.again() // also for one that is new here
+		default:
+			n.kick()
+			return
+		}
+	}
+}
+
+// A heartbeat decides some resources anew, in case that nobody asked for it: so
+// many at least, and each one after so many heartbeats. The others cost nothing
+// while nothing happens.
+const (
+	leastTurn = 8
+	turns     = 6
+)
+
+// takeTurn has the next resources decided anew.
+func (n *Node) takeTurn() {
+	for range min(max(len(n.resources)/turns+1, leastTurn), len(n.resources)) {
+		n.turn = (n.turn + 1) % len(n.resources)
+		n.resources[n.turn].due = true
+	}
+	n.again()
 }
 
 // heartbeat renews the links by which others see that this host lives: in large
@@ -231,7 +274,7 @@ func (n *Node) heartbeat() {
 	for _, r := range n.resources {
 		r.wenv.Post(r.w.measure)
 	}
-	n.kick()
+	n.takeTurn()
 	every := max(n.cfg.Tunables.PropagateInterval(), time.Second, time.Duration(n.gossip.size)*beatShare)
 	if !n.stopping {
 		n.beat.Reset(every)

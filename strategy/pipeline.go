@@ -219,7 +219,7 @@ func (n *Node) rescanned(dir string, found *symtree.Tree) {
 	if len(diff) > 0 {
 		n.gossip.look(diff)
 		n.gossip.push("", diff)
-		n.kick()
+		n.kickFor(diff)
 	}
 	n.stampAnew(ahead)
 }
@@ -285,15 +285,7 @@ func (n *Node) applied(peer string, changes []symtree.Change) {
 	n.note(changes)
 	n.gossip.look(changes)
 	n.gossip.push(peer, changes)
-	if slices.ContainsFunc(changes, matters) {
-		n.kick()
-	}
-}
-
-// matters tells whether a change can make a difference to any decision.
-func matters(c symtree.Change) bool {
-	name, err := symtree.Parse(c.Path)
-	return err != nil || !signOfLife(name.Kind)
+	n.kickFor(changes)
 }
 
 // newDirs lists the directories that changes have made, which are to be watched.

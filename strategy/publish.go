@@ -50,7 +50,7 @@ func (r *resource) publishNext() {
 			r.linksLost = false
 			r.published(p)
 		}
-		r.n.kick()
+		r.kick()
 	})
 }
 

@@ -23,6 +23,7 @@ type resource struct {
 	plan   bool // sent is valid
 	forced bool
 
+	due       bool       // to be decided anew in the next round
 	stepping  bool       // a step is being committed
 	positions []position // to be published, in order
 	saying    bool       // the first of them is being committed
@@ -56,7 +57,7 @@ func (n *Node) resource(name string) *resource {
 		return r
 	}
 	r := &resource{n: n, name: name, wenv: n.executor(name)}
-	r.hold = n.env.NewTimer(n.kick)
+	r.hold = n.env.NewTimer(r.kick)
 	r.again = n.env.NewTimer(r.tryAgain)
 	post := n.env.Post
 	r.w = newWorker(workerConfig{
@@ -72,7 +73,13 @@ func (n *Node) resource(name string) *resource {
 	return r
 }
 
-// reconcile is one round: peers, deletions, every resource.
+// kick asks for a round of this resource.
+func (r *resource) kick() {
+	r.due = true
+	r.n.again()
+}
+
+// reconcile is one round: peers, deletions, every resource that is due.
 func (n *Node) reconcile() {
 	if !n.started {
 		return
@@ -85,8 +92,13 @@ func (n *Node) reconcile() {
 		}
 	}
 	if n.cleared {
+		all := n.all
+		n.all = false
 		for _, r := range n.resources {
-			r.reconcile()
+			if due := all || r.due; due {
+				r.due = false
+				r.reconcile()
+			}
 		}
 	}
 	n.checkStopped()
@@ -168,11 +180,11 @@ func (r *resource) clearLeft(f *Facts, v *Verdict) {
 	devs.Cleanup(f.DeviceName, false, func(err error) {
 		if err != nil {
 			r.n.log.Error("can not remove what an earlier daemon left of a device", "device", f.DeviceName, "err", err)
-			r.n.env.NewTimer(func() { r.clearing = false; r.n.kick() }).Reset(time.Second)
+			r.n.env.NewTimer(func() { r.clearing = false; r.kick() }).Reset(time.Second)
 			return
 		}
 		r.clearing = false
-		r.n.kick()
+		r.kick()
 	})
 }
 
@@ -189,14 +201,14 @@ func (r *resource) reported(s State) {
 		r.forget() // who starts again starts from what is published
 	}
 	r.state, r.news = s, true
-	r.n.kick()
+	r.kick()
 }
 
 // force takes the device away even if it is open: the daemon ends.
 func (r *resource) force() {
 	r.forced = true
 	r.state.OpenCount = 0
-	r.n.kick()
+	r.kick()
 }
 
 // atRest tells whether the worker holds nothing any more.
@@ -250,7 +262,7 @@ func (r *resource) step(f *Facts, s Step) {
 			to := s.To
 			r.wenv.Post(func() { r.w.addLog(to) })
 		}
-		n.kick()
+		r.kick()
 	})
 }
 
@@ -312,7 +324,7 @@ func (r *resource) makeHole(s Step, done func()) {
 		case done != nil:
 			done()
 		}
-		n.kick()
+		r.kick()
 	}
 	r.stepping = true
 	n.commit(r.create(s.To), func(err error) {
@@ -343,7 +355,7 @@ func (r *resource) tryAgain() {
 	if len(r.positions) > 0 && !r.saying && !r.stepping {
 		r.publishNext()
 	}
-	r.n.kick()
+	r.kick()
 }
 
 // forget drops positions that could not be published.
@@ -365,12 +377,12 @@ func (r *resource) finishSync(f *Facts) {
 	n.commit([]symtree.Change{symtree.Set(symtree.SyncPosPath(r.name, n.me), s.SyncEnd.String(), n.stamp())}, func(err error) {
 		if err != nil {
 			r.stepping = false
-			n.kick()
+			r.kick()
 			return
 		}
 		n.commit([]symtree.Change{symtree.Set(symtree.SyncStatusPath(r.name, n.me), symtree.FormatInt(f.Size), n.stamp())}, func(error) {
 			r.stepping = false
-			n.kick()
+			r.kick()
 		})
 	})
 }

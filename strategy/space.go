@@ -2,7 +2,6 @@ package strategy
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"mars/infra/env"
@@ -116,9 +115,13 @@ func (w *spaceWatch) decide(s env.Space, prepared int64) {
 		n.log.Warn("emergency: there is more space in /mars again", "level", w.level, "was", was, "available", r.Available)
 	}
 	w.publish(first || w.level != was)
-	other := func(r *resource) bool { return r.level() != r.decided }
-	if first || w.lean != lean || slices.ContainsFunc(n.resources, other) {
+	if first || w.lean != lean {
 		n.kick()
+	}
+	for _, r := range n.resources {
+		if r.level() != r.decided {
+			r.kick()
+		}
 	}
 	w.gain()
 }
