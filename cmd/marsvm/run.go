@@ -19,6 +19,9 @@ import (
 // powerOff is how long QEMU may take to end after the guest said goodbye.
 const powerOff = 5 * time.Second
 
+// mostBoots is how often a guest is booted whose QEMU crashes meanwhile.
+const mostBoots = 3
+
 // hello is the guest's greeting, sent when the program starts.
 type hello struct {
 	Release string        // uname -r
@@ -66,9 +69,26 @@ func run(o *options) (err error) {
 	defer stop()
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	g := &guest{o: o, con: newConsole(), begin: time.Now()}
-	err = g.boot(ctx, e.path, qemuArgs(o, e, k, disks), files)
-	return g.verdict(ctx, err)
+	for boots := 1; ; boots++ {
+		g := &guest{o: o, con: newConsole(), begin: time.Now()}
+		err = g.boot(ctx, e.path, qemuArgs(o, e, k, disks), files)
+		if boots < mostBoots && ctx.Err() == nil && g.stillborn(err) {
+			fmt.Fprintf(os.Stderr, "marsvm: %v, before the guest had come up; once more\n", err)
+			continue
+		}
+		return g.verdict(ctx, err)
+	}
+}
+
+// stillborn tells that QEMU crashed before the program was begun: an emulator
+// has bugs, too, and this one has none of the program's effects.
+func (g *guest) stillborn(err error) bool {
+	var exit *exec.ExitError
+	if g.res.hello.Release != "" || g.con.complaint(true) != "" || !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled()
 }
 
 // guest is one running QEMU, seen from the host.
