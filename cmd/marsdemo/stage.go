@@ -51,7 +51,10 @@ func (d *demo) waitFor(n *node, limit time.Duration, cond func() (bool, string))
 	limit = d.patience(limit)
 	end := time.Now().Add(limit)
 	for {
+		begun := time.Now()
 		ok, what := cond()
+		// Looking may be no small thing: a slow machine shall also get on.
+		pause := max(50*time.Millisecond, 4*time.Since(begun))
 		if ok {
 			return nil
 		}
@@ -62,7 +65,7 @@ func (d *demo) waitFor(n *node, limit time.Duration, cond func() (bool, string))
 		select {
 		case <-d.ctx.Done():
 			return fmt.Errorf("out of time while waiting for %s", what)
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }

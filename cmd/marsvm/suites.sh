@@ -2,6 +2,7 @@
 # The suites that need a real stock kernel, each in an emulated machine of its
 # own: "suites.sh" runs those of make test, "suites.sh io kill" others. Where the machine
 # cannot be emulated it says so loudly; with MARS_NEED_VM=1 that is a failure.
+# What a suite says is in bin/vm/SUITE.log; RUN=REGEXP picks tests of a guest's suite.
 set -u
 cd "$(dirname "$0")/../.."
 all="rig ublkdev device demo io kill many pair power"
@@ -27,8 +28,8 @@ tools=sh,ip,tc,nsenter,mkfs.ext4,e2fsck,fsck.ext4,debugfs,mount,umount,losetup,d
 in_guest() {
 	suite=$1 limit=$2
 	shift 2
-	$vm exec --timeout "$limit" --mem 1G --tool $tools --file $out:/opt/mars \
-		--env MARS_GUEST_SUITE="$suite" --env MARS_DEVICE="${MARS_DEVICE:-auto}" "$@" -- $out/guest.test -test.timeout "$limit"
+	$vm exec --timeout "$limit" --mem 1G --cpus "${CPUS:-2}" --tool $tools --file $out:/opt/mars \
+		--env MARS_GUEST_SUITE="$suite" --env MARS_DEVICE="${MARS_DEVICE:-auto}" "$@" -- $out/guest.test -test.v -test.run "${RUN:-.}" -test.timeout "$limit"
 }
 
 run() {
@@ -39,10 +40,10 @@ run() {
 		--tool mkdir,mkfs.ext4,e2fsck,mount,umount,losetup,blockdev,resize2fs \
 		--file $PWD/$out/marsd:/opt/mars/marsd --file $PWD/$out/marsadm:/opt/mars/marsadm --" ./cmd/marsd/guest ;;
 	demo) in_guest demo 25m --disk 2G --file "$($GO env GOROOT)/src/net:/opt/tree" ;;
-	io) in_guest io 25m --disk 512M --disk 96M --disk 512M --disk 96M --disk 64M ;;
+	io) in_guest io 25m --disk 512M --disk 32M --disk 512M --disk 32M --disk 16M --disk 8M --disk 8M ;;
 	# A pause is no error, however long the host makes it: the suite itself looks
 	# for the kernel's warnings.
-	kill) in_guest kill 25m --allow-warnings --disk 1G --disk 96M --disk 1G --disk 96M --disk 96M --disk 96M ;;
+	kill) in_guest kill 25m --allow-warnings --disk 1G --disk 16M --disk 1G --disk 16M --disk 24M --disk 24M ;;
 	many) in_guest many 25m --disk 1G --disk 1G ;;
 	pair) MARS_VM=1 $GO test -count=1 -timeout 15m ./cmd/marsvm/pair ;;
 	# Mounts of its own: none is left, whatever becomes of it.
@@ -53,10 +54,9 @@ run() {
 
 $GO test -c -o $out/guest.test ./cmd/marsvm/guest || exit 1
 bad=""
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
 for s in $suites; do
 	start=$(date +%s)
+	log=$out/$s.log # while it runs, and afterwards
 	if run "$s" >"$log" 2>&1; then
 		verdict=ok
 		grep -h '^result: ' "$log"

@@ -19,7 +19,7 @@ func TestDemo(t *testing.T) {
 	s := newStage(t)
 	s.must("mkfs.ext4", "-q", "-F", "/dev/vda")
 	s.must("mount", "-t", "ext4", "/dev/vda", "/mnt")
-	cmd := exec.Command(binDir+"/marsdemo", "-bin", binDir, "-tree", "/opt/tree", "-limit", "25m", "-slow", "10", "-size", "128")
+	cmd := exec.Command(binDir+"/marsdemo", "-bin", binDir, "-tree", "/opt/tree", "-limit", "25m", "-slow", "10", "-size", "32")
 	cmd.Env = append(os.Environ(), "TMPDIR=/mnt")
 	var said bytes.Buffer
 	cmd.Stdout = io.MultiWriter(os.Stdout, &said)

@@ -28,17 +28,17 @@ func TestFio(t *testing.T) {
 	s.resource("fio", "/dev/vdb", "/dev/vdd")
 	a, b := s.hosts[0], s.hosts[1]
 	dev := a.device("fio")
-	args := fioVerify(dev, "--size=48m", "--name=flush", "--offset=0", "--fdatasync=16", "--name=fua", "--offset=64m", "--sync=dsync", "--bssplit=512/30:4k/50:64k/20", "--size=16m")
+	args := fioVerify(dev, "--size=20m", "--name=flush", "--offset=0", "--fdatasync=16", "--name=fua", "--offset=24m", "--sync=dsync", "--bssplit=512/30:4k/50:64k/20", "--size=8m")
 	if out, err := exec.Command("fio", args...).CombinedOutput(); err != nil {
 		t.Fatalf("fio: %v\n%s", err, out)
 	}
 	b.awaitUpToDate("fio")
 	a.stop()
 	b.stop()
-	s.equalDisks("/dev/vdb", "/dev/vdd", 96<<20)
+	s.equalDisks("/dev/vdb", "/dev/vdd", 32<<20)
 	s.dmesgClean()
 	s.nothingLeft()
-	result(t, "fio", "64 MiB of verified randrw at depth 16, 512 bytes to 1 MiB, with flushes and FUA; replicas equal")
+	result(t, "fio", "28 MiB of verified randrw at depth 16, 512 bytes to 1 MiB, with flushes and FUA; replicas equal")
 }
 
 // TestFioControl: fio finds what changed on the disk behind its back.

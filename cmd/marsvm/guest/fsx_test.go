@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +30,8 @@ type tester struct {
 	off   int64 // of the operation at hand
 	n     int64
 	count map[string]int
+	took  map[string]time.Duration
+	begun time.Time // the operation at hand
 }
 
 // TestFsx: random reads, writes, durable writes, discards, zeroes and flushes,
@@ -39,13 +42,16 @@ func TestFsx(t *testing.T) {
 		return
 	}
 	s := newStage(t)
-	s.cluster("/dev/vda", "/dev/vdb", "/dev/vdc", "/dev/vdd")
-	s.resource("fsx", "/dev/vdb", "/dev/vdd")
+	s.cluster("/dev/vda", "/dev/vdf", "/dev/vdc", "/dev/vdg")
+	s.resource("fsx", "/dev/vdf", "/dev/vdg")
 	a, b := s.hosts[0], s.hosts[1]
 	x := newTester(t, a.device("fsx"), fsxSeed(t))
 	for i := range fsxOps {
 		if err := x.step(); err != nil {
 			t.Fatalf("operation %d: %v", i, err)
+		}
+		if i%(fsxOps/20) == 0 {
+			t.Logf("operation %d: %s", i, x.counts())
 		}
 	}
 	if err := x.check(0, fsxSize); err != nil {
@@ -55,7 +61,7 @@ func TestFsx(t *testing.T) {
 	b.awaitUpToDate("fsx")
 	a.stop()
 	b.stop()
-	for _, disk := range []string{"/dev/vdb", "/dev/vdd"} {
+	for _, disk := range []string{"/dev/vdf", "/dev/vdg"} {
 		x.dev = openDev(t, disk)
 		if err := x.check(0, fsxSize); err != nil {
 			t.Errorf("on %s: %v", disk, err)
@@ -106,7 +112,7 @@ func fsxSeed(t *testing.T) uint64 {
 func newTester(t *testing.T, path string, seed uint64) *tester {
 	t.Helper()
 	x := &tester{rng: rand.New(rand.NewPCG(seed, 0)), dev: openDev(t, path), model: make([]byte, fsxSize),
-		buf: alignedBuf(t, fsxMax), count: map[string]int{}}
+		buf: alignedBuf(t, fsxMax), count: map[string]int{}, took: map[string]time.Duration{}}
 	for off := 0; off < fsxSize; off += fsxMax {
 		if err := x.dev.read(x.buf, int64(off)); err != nil {
 			t.Fatal(err)
@@ -118,6 +124,7 @@ func newTester(t *testing.T, path string, seed uint64) *tester {
 
 // step does one operation.
 func (x *tester) step() error {
+	x.begun = time.Now()
 	x.n = sector * (1 + x.rng.Int64N(16))
 	if x.rng.IntN(16) == 0 {
 		x.n = sector * (1 + x.rng.Int64N(fsxMax/sector))
@@ -141,6 +148,7 @@ func (x *tester) step() error {
 
 func (x *tester) note(name string, err error) error {
 	x.count[name]++
+	x.took[name] += time.Since(x.begun)
 	if err != nil {
 		return fmt.Errorf("%s of %d bytes at %d: %w", name, x.n, x.off, err)
 	}
@@ -150,7 +158,7 @@ func (x *tester) note(name string, err error) error {
 func (x *tester) counts() string {
 	var words []string
 	for _, name := range []string{"read", "write", "fua", "zero", "discard", "flush"} {
-		words = append(words, fmt.Sprintf("%d %s", x.count[name], name))
+		words = append(words, fmt.Sprintf("%d %s of %.1f ms", x.count[name], name, 1e3*x.took[name].Seconds()/float64(max(x.count[name], 1))))
 	}
 	return strings.Join(words, ", ")
 }

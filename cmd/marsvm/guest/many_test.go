@@ -4,7 +4,6 @@ package guest
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,10 +32,10 @@ func TestMany(t *testing.T) {
 	for i, loop := range loops {
 		res := fmt.Sprintf("res%d", i)
 		a.ok("create-resource", res, loop)
-		a.ok("wait-resource", res, "is-device")
 		dev := a.device(res)
 		seen[dev] = true
 		useDevice(t, dev, byte(i+1))
+		t.Logf("%s is %s", res, dev)
 	}
 	if len(seen) != manyDevices {
 		t.Errorf("%d devices for %d resources: %v", len(seen), manyDevices, seen)
@@ -44,20 +43,7 @@ func TestMany(t *testing.T) {
 	for i := range loops {
 		useDevice(t, a.device(fmt.Sprintf("res%d", i)), byte(i+1))
 	}
-	for i := range loops {
-		res := fmt.Sprintf("res%d", i)
-		a.ok("secondary", res)
-		a.ok("down", res)
-		a.ok("leave-resource", res)
-		s.await("the membership of "+res+" to be gone", func() string {
-			target, err := os.Readlink(a.inside("/mars/resource-" + res + "/data-A"))
-			if errors.Is(err, os.ErrNotExist) {
-				return ""
-			}
-			return target + errText(err)
-		})
-		a.ok("delete-resource", res)
-	}
+	removeAll(a)
 	s.await("the devices to be gone", func() string {
 		left, err := filepath.Glob(a.inside("/dev/mars/*"))
 		return strings.Join(left, " ") + errText(err)
@@ -75,6 +61,22 @@ func TestMany(t *testing.T) {
 	s.dmesgClean()
 	s.nothingLeft()
 	result(t, "many", "%d devices created, used and removed; nothing is left", manyDevices)
+}
+
+// removeAll stops all devices at once and removes their resources.
+func removeAll(a *host) {
+	a.t.Helper()
+	for _, command := range []string{"secondary", "down", "leave-resource"} {
+		a.ok(command, "all")
+		a.t.Logf("%s all is done", command)
+	}
+	a.s.await("the memberships to be gone", func() string {
+		left, err := filepath.Glob(a.inside("/mars/resource-*/data-A"))
+		return strings.Join(left, " ") + errText(err)
+	})
+	for i := range manyDevices {
+		a.ok("delete-resource", fmt.Sprintf("res%d", i))
+	}
 }
 
 // newLoop makes a disk of a file.

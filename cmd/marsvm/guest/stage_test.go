@@ -214,6 +214,9 @@ const (
 	// patience is how long a wait bears a state that does not change.
 	patience = 90 * time.Second
 	pollTime = 50 * time.Millisecond
+	// pollShare bounds what looking may take of the machine: a program that is
+	// run for it is no small thing in an emulated one.
+	pollShare = 8
 	// hopeless marks what a wait need not wait for.
 	hopeless = "\x00"
 )
@@ -228,11 +231,11 @@ func (s *stage) await(what string, look func() string) {
 // awaitFor is await with another patience.
 func (s *stage) awaitFor(patience time.Duration, what string, look func() string) {
 	s.t.Helper()
-	tick := time.NewTicker(pollTime)
-	defer tick.Stop()
 	last, since := "", time.Now()
 	for {
+		begun := time.Now()
 		missing := look()
+		pause := max(pollTime, pollShare*time.Since(begun))
 		if missing == "" {
 			return
 		}
@@ -245,7 +248,7 @@ func (s *stage) awaitFor(patience time.Duration, what string, look func() string
 		if time.Since(since) > patience {
 			s.t.Fatalf("waited for %s; for %v nothing changed: %s", what, patience, missing)
 		}
-		<-tick.C
+		<-time.After(pause)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -239,7 +240,8 @@ func (r *review) run(name string, args ...string) {
 }
 
 // cuts makes n power cuts, spread over the time of the load, and returns what
-// was wrong; it ends after so many wrong ones.
+// was wrong; it ends after so many wrong ones. Disks are made one after the
+// other, and judged side by side.
 func (r *review) cuts(n, seed, enough int) (bad []error) {
 	r.t.Helper()
 	start := time.Now()
@@ -259,21 +261,17 @@ func (r *review) cuts(n, seed, enough int) (bad []error) {
 		r.t.Fatalf("only %d entries after the beginning of the load", r.entries)
 	}
 	r.least = s.judge.Acked()
-	for i := range n {
+	b := newBench(r, runtime.NumCPU())
+	for i := 0; i < n && b.found() < enough; i++ {
 		for until := r.begin + int(int64(r.entries)*int64(i)/int64(n)); s.next < until; {
 			if err := s.step(r.list[s.next]); err != nil {
 				r.t.Fatal(err)
 			}
 		}
 		rng := rand.New(rand.NewPCG(uint64(seed), uint64(i)))
-		if err := r.one(s, rng); err != nil {
-			bad = append(bad, fmt.Errorf("power cut %d, after entry %d (MARS_POWER_SEED=%d): %w", i, s.next, seed, err))
-		}
+		b.take(s, rng, fmt.Sprintf("power cut %d, after entry %d (MARS_POWER_SEED=%d)", i, s.next, seed))
 		r.done++
-		if len(bad) >= enough {
-			break
-		}
 	}
 	r.most, r.synced = s.judge.Acked(), s.synced
-	return bad
+	return b.close()
 }

@@ -12,50 +12,131 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+
+	"mars/cmd/marsvm/stamp"
 
 	"golang.org/x/sys/unix"
 )
 
-// one makes a power cut at the state, recovers, and judges.
-func (r *review) one(s *state, rng *rand.Rand) (err error) {
-	dir := filepath.Join(r.dir, "cut")
-	if err := os.MkdirAll(filepath.Join(dir, "mars.d"), 0o700); err != nil {
-		r.t.Fatal(err)
+// cutDisk is a disk after a power cut, and what it must hold.
+type cutDisk struct {
+	name   string
+	dir    string
+	fate   fate
+	judge  *stamp.Judge
+	synced uint64
+	err    error // of making it
+}
+
+// bench judges disks, several at a time. Who takes and who closes is one.
+type bench struct {
+	r    *review
+	todo chan cutDisk
+	free chan string // directories
+	wg   sync.WaitGroup
+	mu   sync.Mutex
+	bad  []error
+}
+
+// newBench starts the judges.
+func newBench(r *review, judges int) *bench {
+	b := &bench{r: r, todo: make(chan cutDisk), free: make(chan string, judges+1)}
+	for i := range judges + 1 { // one disk is made meanwhile
+		b.free <- filepath.Join(r.dir, fmt.Sprintf("cut%d", i))
 	}
-	defer func() {
-		if rerr := os.RemoveAll(dir); rerr != nil {
-			r.t.Fatal(rerr)
-		}
-	}()
+	for range judges {
+		b.wg.Go(func() {
+			for d := range b.todo {
+				b.note(d.name, r.one(d))
+				b.free <- d.dir
+			}
+		})
+	}
+	return b
+}
+
+// note keeps what is wrong.
+func (b *bench) note(name string, err error) {
+	if err == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bad = append(b.bad, fmt.Errorf("%s: %w", name, err))
+}
+
+// found is how many disks were wrong so far.
+func (b *bench) found() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.bad)
+}
+
+// take makes a power cut at the state and has it judged.
+func (b *bench) take(s *state, rng *rand.Rand, name string) {
+	d := cutDisk{name: name, dir: <-b.free, judge: s.judge.Clone(), synced: s.synced}
+	d.fate, d.err = b.r.makeDisk(s, rng, d.dir)
+	f := &b.r.fates
+	f.kept, f.lost, f.torn = f.kept+d.fate.kept, f.lost+d.fate.lost, f.torn+d.fate.torn
+	b.todo <- d
+}
+
+// close waits for the judges and returns what they found.
+func (b *bench) close() []error {
+	close(b.todo)
+	b.wg.Wait()
+	return b.bad
+}
+
+// makeDisk makes the images of a disk after a power cut at the state.
+func (r *review) makeDisk(s *state, rng *rand.Rand, dir string) (f fate, err error) {
+	if err := os.MkdirAll(filepath.Join(dir, "mars.d"), 0o700); err != nil {
+		return f, err
+	}
 	var files [len(parts)]*os.File
 	defer func() {
-		for _, f := range files {
-			if f != nil {
-				f.Close()
+		for _, file := range files {
+			if file != nil {
+				err = errors.Join(err, file.Close())
 			}
 		}
 	}()
 	for i, p := range parts {
 		if files[i], err = copySparse(s.files[i], filepath.Join(dir, p.name)); err != nil {
-			r.t.Fatal(err)
+			return f, err
 		}
 	}
-	f, err := s.cut(rng, &files)
-	if err != nil {
-		r.t.Fatal(err)
+	return s.cut(rng, &files)
+}
+
+// one recovers a disk, judges it, and removes it.
+func (r *review) one(d cutDisk) (err error) {
+	defer func() { err = errors.Join(err, os.RemoveAll(d.dir)) }()
+	if d.err != nil {
+		return fmt.Errorf("make the disk: %w", d.err)
 	}
-	r.fates.kept, r.fates.lost, r.fates.torn = r.fates.kept+f.kept, r.fates.lost+f.lost, r.fates.torn+f.torn
-	said, err := r.recoverImages(dir)
+	said, err := r.recoverImages(d.dir)
 	if err == nil {
-		err = s.judge.Check(files[1])
+		err = checkRaw(filepath.Join(d.dir, "raw"), d.judge)
 	}
 	if err == nil {
-		err = r.checkFiles(dir, s.synced)
+		err = checkFiles(d.dir, d.synced)
 	}
 	if err != nil {
-		err = fmt.Errorf("%w (%+v)\n%s", err, f, said)
+		err = fmt.Errorf("%w (%+v)\n%s", err, d.fate, said)
 	}
 	return err
+}
+
+// checkRaw checks the bare disk.
+func checkRaw(name string, judge *stamp.Judge) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return judge.Check(f)
 }
 
 // command runs a program, returns its exit code and what it said, and has that
@@ -117,7 +198,7 @@ func listTree(dir string) (string, error) {
 
 // checkFiles checks the file system on the recovered disk, as the next boot
 // would, and the files that were synced.
-func (r *review) checkFiles(dir string, synced uint64) (err error) {
+func checkFiles(dir string, synced uint64) (err error) {
 	image, mnt := filepath.Join(dir, "fs"), filepath.Join(dir, "mars.d")
 	if code, _, err := command("e2fsck", "-p", "-E", "journal_only", image); code > 1 || code < 0 {
 		return fmt.Errorf("its journal: %w", err)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Judge knows what a disk must hold after the writes that were acknowledged.
@@ -19,6 +20,11 @@ type Judge struct {
 // NewJudge starts with a disk of zeroes.
 func NewJudge(p Plan) *Judge {
 	return &Judge{plan: p, acked: make([]uint64, p.Workers), must: make([]uint64, p.Sectors)}
+}
+
+// Clone returns a judge of the acknowledgements so far.
+func (j *Judge) Clone() *Judge {
+	return &Judge{plan: j.plan, acked: slices.Clone(j.acked), must: slices.Clone(j.must)}
 }
 
 // Ack notes that a worker's writes up to number n are acknowledged.
