@@ -112,7 +112,7 @@ func TestList(t *testing.T) {
 func TestDeleteAsyncFallsBack(t *testing.T) {
 	f := newFake(t)
 	f.rel, f.feat = Release{Major: 6, Minor: 6}, 0x1fe
-	c, err := openControl(f, ControlOptions{Timeout: 50 * time.Millisecond})
+	c, err := openControl(f, ControlOptions{Timeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestCommandsAreSerial(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.ctl.Stop(ctx, 2) }()
-	r.until(5*time.Second, func() bool { return len(r.cmds) > 1 })
+	r.until(time.Minute, func() bool { return len(r.cmds) > 1 })
 	short, cancel2 := context.WithTimeout(context.Background(), 30*time.Millisecond)
 	defer cancel2()
 	_, err := r.ctl.Info(short, 2)

@@ -96,7 +96,7 @@ func (f *fake) commit(d *fakeDev, arg ioCmd, tag fakeTag) {
 func (f *fake) send(id uint32, desc ioDesc, data []byte) *fakeReq {
 	f.t.Helper()
 	q := &fakeReq{desc: desc, done: make(chan fakeResult, 1)}
-	ok := f.until(10*time.Second, func() bool {
+	ok := f.until(time.Minute, func() bool {
 		d := f.dev(id)
 		for tag := range d.info.queueDepth {
 			a, idle := d.armed[tag]
@@ -124,7 +124,7 @@ func (f *fake) result(q *fakeReq) fakeResult {
 	select {
 	case r := <-q.done:
 		return r
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		f.t.Fatal("no answer to a request")
 	}
 	return fakeResult{}

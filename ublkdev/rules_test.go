@@ -392,7 +392,7 @@ func TestRuleNoDeferTaskrun(t *testing.T) {
 func TestRuleControlDeadline(t *testing.T) {
 	r := newRig(t)
 	short := func() context.Context {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 		t.Cleanup(cancel)
 		return ctx
 	}

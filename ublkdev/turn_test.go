@@ -14,7 +14,7 @@ import (
 // A command that waits for others that hang is not timed out before it was sent.
 func TestWaitForTurn(t *testing.T) {
 	f := newFake(t)
-	const timeout = 50 * time.Millisecond
+	const timeout = 500 * time.Millisecond
 	ctl, err := openControl(f, ControlOptions{Timeout: timeout})
 	if err != nil {
 		t.Fatal(err)

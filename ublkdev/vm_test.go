@@ -231,7 +231,7 @@ func TestKernelCommandIsCancelled(t *testing.T) {
 		return
 	}
 	v := newVM(t)
-	quick, err := Open(ControlOptions{Timeout: 300 * time.Millisecond})
+	quick, err := Open(ControlOptions{Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,10 +240,10 @@ func TestKernelCommandIsCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := quick.add(v.ctx, cfg.devInfo(quick.plan.AddFlags)); err != nil {
+	if _, err := v.ctl.add(v.ctx, cfg.devInfo(v.ctl.plan.AddFlags)); err != nil {
 		t.Fatal(err)
 	}
-	if err := quick.setParams(v.ctx, 1005, cfg.params(cfg.MaxIO)); err != nil {
+	if err := v.ctl.setParams(v.ctx, 1005, cfg.params(cfg.MaxIO)); err != nil {
 		t.Fatal(err)
 	}
 	err = quick.start(v.ctx, 1005)
@@ -373,7 +373,7 @@ func TestKernelKillWithAllTags(t *testing.T) {
 	begin := time.Now()
 	s = startServer(t, "recover", 1012, store)
 	s.ready(t)
-	if d := time.Since(begin); d > 15*time.Second {
+	if d := time.Since(begin); d > 25*time.Second { // without the short time limit of requests it is 30 s and more
 		t.Errorf("recovered only after %v", d)
 	} else {
 		t.Logf("recovered after %v", d)
