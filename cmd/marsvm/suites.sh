@@ -2,7 +2,7 @@
 # The suites that need a real stock kernel, each in an emulated machine of its
 # own: "suites.sh" runs those of make test, "suites.sh io kill" others. Where the machine
 # cannot be emulated it says so loudly; with MARS_NEED_VM=1 that is a failure.
-# What a suite says is in bin/vm/SUITE.log; RUN=REGEXP picks tests of a guest's suite.
+# What a suite says is in bin/vm-log/SUITE; RUN=REGEXP picks tests of a guest's suite.
 set -u
 cd "$(dirname "$0")/../.."
 all="rig ublkdev device demo io kill many pair power"
@@ -11,7 +11,7 @@ suites=${*:-rig ublkdev device power}
 GO=${GO:-go}
 export CGO_ENABLED=0
 out=bin/vm
-mkdir -p $out
+mkdir -p $out bin/vm-log
 $GO build -o bin/ ./cmd/marsvm && $GO build -o $out/ ./cmd/marsd ./cmd/marsadm ./cmd/marsdemo || exit 1
 vm=$PWD/bin/marsvm
 if ! why=$($vm prepare 2>&1); then
@@ -52,11 +52,19 @@ run() {
 	esac
 }
 
+# cpu: what the children have used of it between the two calls of times.
+cpu() {
+	cat bin/vm-log/begin bin/vm-log/end | awk '
+		NR % 2 == 0 { for (i = 1; i <= 2; i++) { split($i, part, /[ms]/); sum[NR] += 60 * part[1] + part[2] } }
+		END { printf "%d", sum[4] - sum[2] }'
+}
+
 $GO test -c -o $out/guest.test ./cmd/marsvm/guest || exit 1
 bad=""
 for s in $suites; do
 	start=$(date +%s)
-	log=$out/$s.log # while it runs, and afterwards
+	times >bin/vm-log/begin
+	log=bin/vm-log/$s # while it runs, and afterwards
 	if run "$s" >"$log" 2>&1; then
 		verdict=ok
 		grep -h '^result: ' "$log"
@@ -64,7 +72,8 @@ for s in $suites; do
 		verdict=FAILED bad="$bad $s"
 		cat "$log"
 	fi
-	echo "vm: $s $verdict, $(($(date +%s) - start)) s"
+	times >bin/vm-log/end
+	echo "vm: $s $verdict, $(($(date +%s) - start)) s, $(cpu) s of CPU"
 done
 if [ -n "$bad" ]; then
 	echo "vm: FAILED:$bad"
