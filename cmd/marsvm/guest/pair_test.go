@@ -54,7 +54,7 @@ func wholeGuest(t *testing.T, name string) *host {
 	return h
 }
 
-const pairSize = 32 << 20
+const pairSize = 16 << 20
 
 // TestPair is one half of a cluster of two guests, which share a wire and
 // nothing else: A is written to, B joins, takes over and is written to; then

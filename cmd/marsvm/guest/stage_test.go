@@ -135,7 +135,7 @@ type scene struct {
 func (s *stage) look() scene {
 	s.t.Helper()
 	var c scene
-	for _, pattern := range []string{"/dev/ublkb*", "/dev/ublkc*", "/sys/block/ublkb*", "/dev/mars/*", "/run/mars/*"} {
+	for _, pattern := range []string{"/dev/ublkb*", "/dev/ublkc*", "/sys/block/ublkb*", "/dev/mars/*", "/run/mars/ublk/*"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			s.t.Fatal(err)

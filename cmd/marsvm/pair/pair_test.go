@@ -36,10 +36,10 @@ func TestTwoGuests(t *testing.T) {
 	for i, name := range names {
 		own, other := filepath.Join(dir, name), filepath.Join(dir, names[1-i])
 		wg.Go(func() {
-			cmd := exec.Command(filepath.Join(repository, "bin", "marsvm"), "exec", "--timeout", "25m", "--cpus", "1",
-				"--net", own+":"+other, "--disk", "256M", "--disk", "32M", "--tool", tools, "--file", bin+":/opt/mars",
+			cmd := exec.Command(filepath.Join(repository, "bin", "marsvm"), "exec", "--timeout", "15m", "--cpus", "1",
+				"--net", own+":"+other, "--disk", "256M", "--disk", "16M", "--tool", tools, "--file", bin+":/opt/mars",
 				"--env", "MARS_GUEST_SUITE=pair", "--env", "MARS_GUEST_ROLE="+name, "--env", "MARS_DEVICE="+os.Getenv("MARS_DEVICE"),
-				"--", filepath.Join(bin, "guest.test"), "-test.run", "^TestPair$", "-test.v", "-test.timeout", "25m")
+				"--", filepath.Join(bin, "guest.test"), "-test.run", "^TestPair$", "-test.v", "-test.timeout", "15m")
 			out, err := cmd.CombinedOutput()
 			t.Logf("%s:\n%s", name, out)
 			if err != nil {
