@@ -2,16 +2,17 @@
 # The suites that need a real stock kernel, each in an emulated machine of its
 # own: "suites.sh" runs those of make test, "suites.sh io kill" others. Where the machine
 # cannot be emulated it says so loudly; with MARS_NEED_VM=1 that is a failure.
-# What a suite says is in bin/vm-log/SUITE; RUN=REGEXP picks tests of a guest's suite.
+# What a suite says is in bin/vm-log/SUITE, to be followed; RUN=REGEXP picks tests of a
+# guest's suite. JOBS suites run side by side: they wait more than they work.
 set -u
 cd "$(dirname "$0")/../.."
-all="rig ublkdev device demo io kill many pair power"
-# Without words: what make test runs. The others take longer on a slow machine.
-suites=${*:-rig ublkdev device power}
+# The long ones first.
+all="kill power io device many demo rig pair ublkdev"
+suites=${*:-$all}
 GO=${GO:-go}
 export CGO_ENABLED=0
 out=bin/vm
-mkdir -p $out bin/vm-log
+mkdir -p $out
 $GO build -o bin/ ./cmd/marsvm && $GO build -o $out/ ./cmd/marsd ./cmd/marsadm ./cmd/marsdemo || exit 1
 vm=$PWD/bin/marsvm
 if ! why=$($vm prepare 2>&1); then
@@ -45,37 +46,48 @@ run() {
 	# for the kernel's warnings.
 	kill) in_guest kill 25m --allow-warnings --disk 1G --disk 16M --disk 1G --disk 16M --disk 24M --disk 24M ;;
 	many) in_guest many 25m --disk 1G --disk 1G ;;
-	pair) MARS_VM=1 $GO test -count=1 -timeout 15m ./cmd/marsvm/pair ;;
+	pair) MARS_VM=1 $GO test -count=1 -v -timeout 20m ./cmd/marsvm/pair ;;
 	# Mounts of its own: none is left, whatever becomes of it.
-	power) MARS_VM=1 unshare -m $GO test -count=1 -timeout 20m ./cmd/marsvm/power ;;
+	power) MARS_VM=1 unshare -m $GO test -count=1 -v -timeout 20m ./cmd/marsvm/power ;;
 	*) echo "no suite $1; there are: $all" >&2; return 2 ;;
 	esac
 }
 
-# cpu: what the children have used of it between the two calls of times.
-cpu() {
-	cat bin/vm-log/begin bin/vm-log/end | awk '
-		NR % 2 == 0 { for (i = 1; i <= 2; i++) { split($i, part, /[ms]/); sum[NR] += 60 * part[1] + part[2] } }
-		END { printf "%d", sum[4] - sum[2] }'
+$GO test -c -o $out/guest.test ./cmd/marsvm/guest || exit 1
+
+# one SUITE: runs it and tells how it was; what it says goes into a file.
+one() {
+	start=$(date +%s)
+	log=bin/vm-log/$1
+	if (run "$1" >"$log" 2>&1 && times >"$log.times"); then
+		grep -h '^result: ' "$log"
+		echo "vm: $1 ok, $(($(date +%s) - start)) s, $(awk 'NR == 2 { split($1 "m" $2, t, /[ms]+/); printf "%d", 60 * (t[1] + t[3]) + t[2] + t[4] }' "$log.times") s of CPU"
+	else
+		: >"$log.failed"
+		cat "$log"
+		echo "vm: $1 FAILED, $(($(date +%s) - start)) s"
+	fi
 }
 
-$GO test -c -o $out/guest.test ./cmd/marsvm/guest || exit 1
-bad=""
-for s in $suites; do
-	start=$(date +%s)
-	times >bin/vm-log/begin
-	log=bin/vm-log/$s # while it runs, and afterwards
-	if run "$s" >"$log" 2>&1; then
-		verdict=ok
-		grep -h '^result: ' "$log"
-	else
-		verdict=FAILED bad="$bad $s"
-		cat "$log"
-	fi
-	times >bin/vm-log/end
-	echo "vm: $s $verdict, $(($(date +%s) - start)) s, $(cpu) s of CPU"
+# lane: runs what no other lane has begun.
+lane() {
+	for s in $suites; do
+		if mkdir "bin/vm-log/$s.begun" 2>/dev/null; then
+			one "$s"
+		fi
+	done
+}
+
+rm -rf bin/vm-log
+mkdir -p bin/vm-log
+begin=$(date +%s)
+for _ in $(seq "${JOBS:-2}"); do
+	lane &
 done
+wait
+bad=$(cd bin/vm-log && ls | sed -n 's/\.failed$//p' | tr '\n' ' ')
 if [ -n "$bad" ]; then
-	echo "vm: FAILED:$bad"
+	echo "vm: FAILED: $bad"
 	exit 1
 fi
+echo "vm: all ok, $(($(date +%s) - begin)) s: $suites"

@@ -138,12 +138,14 @@ func TestBenchPath(t *testing.T) {
 		return
 	}
 	disk, size := func(i int) string { return "/dev/vd" + string(rune('a'+i)) }, "48m"
-	if os.Getenv("MARS_GUEST_RAM") == "1" {
+	if os.Getenv("MARS_GUEST_RAM") == "1" { // brd's
 		disk = func(i int) string { return fmt.Sprintf("/dev/ram%d", i) }
 	}
 	s := newStage(t)
 	s.cluster(disk(0), disk(1), disk(2), disk(3))
-	s.resource("bench", disk(1), disk(3))
+	// All disks in memory are as large as that of /mars has to be.
+	s.hosts[0].ok("create-resource", "bench", disk(1), "bench", itoa(int64(64<<20)))
+	s.join("bench", disk(3))
 	mars, raw := s.hosts[0].device("bench"), disk(6)
 	fill(s, mars, size)
 	fill(s, raw, size)

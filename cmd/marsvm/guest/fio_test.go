@@ -3,7 +3,11 @@
 package guest
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -15,6 +19,44 @@ func fioVerify(dev string, more ...string) []string {
 		"--rw=randrw", "--rwmixread=30", "--iodepth=16", "--randrepeat=1", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1",
 		"--bssplit=512/20:1k/10:4k/40:16k/10:64k/12:256k/5:1m/3", "--blockalign=512", "--serialize_overlap=1",
 	}, more...)
+}
+
+// work runs a program that uses a device, as long as the device gets on.
+func (s *stage) work(dev, name string, args ...string) {
+	s.t.Helper()
+	var out bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	s.await(name+" to end", func() string {
+		select {
+		case err := <-ended:
+			if err != nil {
+				return hopeless + fmt.Sprintf("%v\n%s", err, out.String())
+			}
+			return ""
+		default:
+		}
+		return "requests done: " + done(s.t, dev)
+	})
+}
+
+// done is how many reads, writes, discards and flushes a device has finished.
+func done(t *testing.T, dev string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(dev), "stat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(text))
+	if len(f) < 16 {
+		t.Fatalf("stat of %s: %q", dev, text)
+	}
+	return strings.Join([]string{f[0], f[4], f[11], f[15]}, " ")
 }
 
 // TestFio: random reads and writes of 512 bytes to 1 MiB, 16 at a time, with
@@ -29,9 +71,7 @@ func TestFio(t *testing.T) {
 	a, b := s.hosts[0], s.hosts[1]
 	dev := a.device("fio")
 	args := fioVerify(dev, "--size=20m", "--name=flush", "--offset=0", "--fdatasync=16", "--name=fua", "--offset=24m", "--sync=dsync", "--bssplit=512/30:4k/50:64k/20", "--size=8m")
-	if out, err := exec.Command("fio", args...).CombinedOutput(); err != nil {
-		t.Fatalf("fio: %v\n%s", err, out)
-	}
+	s.work(dev, "fio", args...)
 	b.awaitUpToDate("fio")
 	a.stop()
 	b.stop()

@@ -5,8 +5,6 @@ package guest
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,19 +46,7 @@ func newBusy(t *testing.T) *busy {
 // requests is how many IOs the devices have finished.
 func (w *busy) requests() string {
 	w.t.Helper()
-	var all []string
-	for _, dev := range []string{w.raw, w.fs} {
-		text, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(dev), "stat"))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		f := strings.Fields(string(text))
-		if len(f) < 5 {
-			w.t.Fatalf("stat of %s: %q", dev, text)
-		}
-		all = append(all, f[0], f[4])
-	}
-	return strings.Join(all, " ")
+	return done(w.t, w.raw) + " " + done(w.t, w.fs)
 }
 
 // awaitWork waits until some more IOs are done on both devices.

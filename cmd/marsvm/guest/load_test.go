@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -25,10 +26,13 @@ type load struct {
 	failed  error
 }
 
-// run repeats a piece of work.
-func (l *load) run(work func(round int) error) {
+// run repeats a piece of work until it is told to stop.
+func (l *load) run(work func(round int) error) { l.repeat(math.MaxInt, work) }
+
+// repeat does a piece of work n times at most.
+func (l *load) repeat(n int, work func(round int) error) {
 	l.wg.Go(func() {
-		for i := 0; !l.stopped.Load(); i++ {
+		for i := 0; i < n && !l.stopped.Load(); i++ {
 			if err := work(i); err != nil {
 				l.mu.Lock()
 				l.failed = errors.Join(l.failed, err)

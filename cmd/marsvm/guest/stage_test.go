@@ -75,9 +75,14 @@ func (s *stage) resource(res, diskA, diskB string) {
 	a := s.hosts[0]
 	a.ok("create-resource", res, diskA)
 	a.ok("wait-resource", res, "is-device")
-	if diskB == "" {
-		return
+	if diskB != "" {
+		s.join(res, diskB)
 	}
+}
+
+// join makes B a member of a resource, and waits for the sync.
+func (s *stage) join(res, diskB string) {
+	s.t.Helper()
 	b := s.hosts[1]
 	s.await(res+" to be known at B", func() string {
 		_, err := os.Readlink(b.inside("/mars/resource-" + res + "/primary"))
@@ -213,6 +218,7 @@ func (s *stage) dmesgClean() {
 const (
 	// patience is how long a wait bears a state that does not change.
 	patience = 90 * time.Second
+	sayTime  = 20 * time.Second // between words about a long wait
 	pollTime = 50 * time.Millisecond
 	// pollShare bounds what looking may take of the machine: a program that is
 	// run for it is no small thing in an emulated one.
@@ -231,7 +237,7 @@ func (s *stage) await(what string, look func() string) {
 // awaitFor is await with another patience.
 func (s *stage) awaitFor(patience time.Duration, what string, look func() string) {
 	s.t.Helper()
-	last, since := "", time.Now()
+	last, since, said := "", time.Now(), time.Now()
 	for {
 		begun := time.Now()
 		missing := look()
@@ -241,6 +247,10 @@ func (s *stage) awaitFor(patience time.Duration, what string, look func() string
 		}
 		if missing != last {
 			last, since = missing, time.Now()
+		}
+		if time.Since(said) > sayTime {
+			said = time.Now()
+			s.t.Logf("still waiting for %s: %s", what, lastLines(missing, 1))
 		}
 		if why, ok := strings.CutPrefix(missing, hopeless); ok {
 			s.t.Fatalf("waited for %s in vain: %s", what, why)
