@@ -270,7 +270,9 @@ func (r *review) cuts(n, seed, enough int) (bad []error) {
 		}
 		rng := rand.New(rand.NewPCG(uint64(seed), uint64(i)))
 		b.take(s, rng, fmt.Sprintf("power cut %d, after entry %d (MARS_POWER_SEED=%d)", i, s.next, seed))
-		r.done++
+		if r.done++; r.done%100 == 0 {
+			r.t.Logf("%d power cuts after %.0f s", r.done, time.Since(start).Seconds())
+		}
 	}
 	r.most, r.synced = s.judge.Acked(), s.synced
 	return b.close()

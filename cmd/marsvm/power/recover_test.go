@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"mars/cmd/marsvm/stamp"
 
@@ -158,7 +159,7 @@ func (r *review) recoverImages(dir string) (said string, err error) {
 		return "", fmt.Errorf("/mars cannot be mounted: %w", err)
 	}
 	defer func() {
-		if uerr := unix.Unmount(mars, 0); uerr != nil {
+		if uerr := unmount(mars); uerr != nil {
 			err = errors.Join(err, fmt.Errorf("umount: %w", uerr))
 		}
 	}()
@@ -169,6 +170,14 @@ func (r *review) recoverImages(dir string) (said string, err error) {
 	_, said, err = command(r.marsd, "recover", "--host", "A", "--mars-dir", mars,
 		"--disk", "raw="+filepath.Join(dir, "raw"), "--disk", "fs="+filepath.Join(dir, "fs"))
 	return said + tree, err
+}
+
+// unmount ends a mount of which nothing is open here. A child between fork and
+// exec may still have what was open a moment ago: the lock keeps those away.
+func unmount(dir string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return unix.Unmount(dir, 0)
 }
 
 // listTree lists files and links.
@@ -210,7 +219,7 @@ func checkFiles(dir string, synced uint64) (err error) {
 		return err
 	}
 	defer func() {
-		if uerr := unix.Unmount(mnt, 0); uerr != nil {
+		if uerr := unmount(mnt); uerr != nil {
 			err = errors.Join(err, fmt.Errorf("umount: %w", uerr))
 		}
 	}()

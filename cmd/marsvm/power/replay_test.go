@@ -3,12 +3,15 @@
 package power
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 
 	"mars/cmd/marsvm/stamp"
+
+	"golang.org/x/sys/unix"
 )
 
 // part is a partition of the logged disk. Each becomes a file of its own.
@@ -18,8 +21,9 @@ type part struct {
 }
 
 const (
-	mib      = 1 << 20
-	diskSize = 210 * mib
+	leastHole = 4096 // bytes, a page of the files
+	mib       = 1 << 20
+	diskSize  = 210 * mib
 )
 
 // parts are what the guest half sees as vda1 to vda4.
@@ -140,17 +144,28 @@ func apply(log io.ReaderAt, e entry, from, to int64, files *[len(parts)]*os.File
 		if lo >= hi {
 			continue
 		}
-		buf := make([]byte, hi-lo) // a discard leaves zeroes
-		if !e.discard {
-			if _, err := log.ReadAt(buf, e.at+lo-e.off); err != nil {
-				return err
-			}
-		}
-		if _, err := files[i].WriteAt(buf, lo-p.start); err != nil {
+		if err := put(log, e, lo, hi, files[i], lo-p.start); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// put writes what an entry has for lo..hi on the disk at a place of a file.
+// Zeroes, as a discard leaves them, become holes: they are most of a disk, and
+// it is copied for each cut.
+func put(log io.ReaderAt, e entry, lo, hi int64, file *os.File, at int64) error {
+	buf := make([]byte, hi-lo)
+	if !e.discard {
+		if _, err := log.ReadAt(buf, e.at+lo-e.off); err != nil {
+			return err
+		}
+	}
+	if len(buf) >= leastHole && bytes.Count(buf, []byte{0}) == len(buf) {
+		return unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, at, int64(len(buf)))
+	}
+	_, err := file.WriteAt(buf, at)
+	return err
 }
 
 // fate is what a power cut did to the writes that were not flushed.
