@@ -53,7 +53,12 @@ func TestJudge(t *testing.T) {
 	if err := j.Check(bytes.NewReader(nil)); err == nil {
 		t.Error("a disk that is too short passed")
 	}
-	if j.Acked() != 53 {
+	before := j.Clone()
+	j.Ack(0, 22)
+	if err := before.Check(bytes.NewReader(disk(p, 20, 33))); err != nil || before.Acked() != 53 {
+		t.Errorf("a clone follows: %v, %d", err, before.Acked())
+	}
+	if j = before; j.Acked() != 53 {
 		t.Errorf("%d acknowledged, want 53", j.Acked())
 	}
 }
