@@ -34,11 +34,11 @@ for part in $parts; do
 		measure bench-front TestBenchFront --icount --mem 1G ;;
 	path)
 		echo "== the whole path; instructions counted, disks in memory"
-		measure bench-path TestBenchPath --icount --mem 3G --env MARS_GUEST_RAM=1 --module brd:rd_nr=7:rd_size=524288 --module drbd:usermode_helper=/bin/true ;;
+		measure bench-path TestBenchPath --icount --mem 3G --env MARS_GUEST_RAM=1 --module brd:rd_nr=9:rd_size=524288 --module drbd:usermode_helper=/bin/true ;;
 	disks)
 		echo "== the whole path; real time, virtio disks"
 		measure bench-path TestBenchPath --sync-disks --mem 1G --module drbd:usermode_helper=/bin/true \
-			--disk 512M --disk 64M --disk 512M --disk 64M --disk 64M --disk 64M --disk 64M ;;
+			--disk 512M --disk 64M --disk 512M --disk 64M --disk 64M --disk 64M --disk 64M --disk 64M --disk 64M ;;
 	*) echo "no part $part" >&2; exit 2 ;;
 	esac
 done

@@ -146,21 +146,22 @@ func TestBenchPath(t *testing.T) {
 	// All disks in memory are as large as that of /mars has to be.
 	s.hosts[0].ok("create-resource", "bench", disk(1), "bench", itoa(int64(64<<20)))
 	s.join("bench", disk(3))
-	mars, raw := s.hosts[0].device("bench"), disk(6)
+	mars, raw := s.hosts[0].device("bench"), disk(8)
 	fill(s, mars, size)
 	fill(s, raw, size)
 	var jobs []benchJob
 	for _, depth := range []int{1, 16, 64} {
 		jobs = append(jobs, benchJob{"randwrite", depth})
 	}
-	for _, protocol := range []string{"A", "C"} {
-		d := drbd(s, protocol, disk(4), disk(5))
+	devs := []benchDev{{"bare", raw}}
+	for i, protocol := range []string{"A", "C"} {
+		d := drbd(s, protocol, 2*i, disk(4+2*i), disk(5+2*i))
 		fill(s, d, size)
-		table(t, "the whole path, and DRBD 8.4 protocol "+protocol+", against the bare disk; replicas connected", jobs, size,
-			benchDev{"bare", raw}, benchDev{"drbd-" + protocol, d}, benchDev{"mars", mars})
-		for _, r := range []string{"r0", "r1"} {
-			s.must("drbdsetup-84", "down", r)
-		}
+		devs = append(devs, benchDev{"drbd-" + protocol, d})
+	}
+	table(t, "the whole path, and DRBD 8.4, against the bare disk; replicas connected", jobs, size, append(devs, benchDev{"mars", mars})...)
+	for minor := range 4 {
+		s.must("drbdsetup-84", "down", fmt.Sprintf("r%d", minor))
 	}
 	s.hosts[1].awaitUpToDate("bench")
 	s.hosts[0].stop()
@@ -168,39 +169,39 @@ func TestBenchPath(t *testing.T) {
 	s.nothingLeft()
 }
 
-// drbd makes a connected pair of DRBD devices in this kernel and returns the
-// primary's.
-func drbd(s *stage, protocol, disk0, disk1 string) string {
+// drbd makes a connected pair of DRBD devices in this kernel, of this minor
+// number and the next one, and returns the first, which is primary.
+func drbd(s *stage, protocol string, first int, disks ...string) string {
 	s.t.Helper()
 	for _, dir := range []string{"/run/lock", "/var/lock", "/var/lib/drbd"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	for i, disk := range []string{disk0, disk1} {
-		r, minor := fmt.Sprintf("r%d", i), itoa(i)
+	for i, disk := range disks {
+		r, minor := fmt.Sprintf("r%d", first+i), itoa(first+i)
 		s.must("dd", "if=/dev/zero", "of="+disk, "bs=1M", "count=1", "conv=notrunc")
 		s.must("drbdmeta", "--force", minor, "v08", disk, "internal", "create-md")
 		s.must("drbdsetup-84", "new-resource", r)
 		s.must("drbdsetup-84", "new-minor", r, minor, "0")
 		s.must("drbdsetup-84", "attach", minor, disk, disk, "internal")
 	}
-	ends := []string{"ipv4:127.0.0.1:7790", "ipv4:127.0.0.1:7791"}
+	ends := []string{fmt.Sprintf("ipv4:127.0.0.1:%d", 7790+first), fmt.Sprintf("ipv4:127.0.0.1:%d", 7791+first)}
 	for i := range ends {
-		s.must("drbdsetup-84", "connect", fmt.Sprintf("r%d", i), ends[i], ends[1-i], "--protocol="+protocol)
+		s.must("drbdsetup-84", "connect", fmt.Sprintf("r%d", first+i), ends[i], ends[1-i], "--protocol="+protocol)
 	}
 	states := func(want string) func() string {
 		return func() string {
 			text, err := os.ReadFile("/proc/drbd")
-			if err != nil || strings.Count(string(text), want) < 2 {
+			if err != nil || strings.Count(string(text), want) < first+2 {
 				return string(text) + errText(err)
 			}
 			return ""
 		}
 	}
 	s.await("DRBD to be connected", states("cs:Connected"))
-	s.must("drbdsetup-84", "new-current-uuid", "--clear-bitmap", "0")
+	s.must("drbdsetup-84", "new-current-uuid", "--clear-bitmap", itoa(first))
 	s.await("DRBD to be in sync", states("UpToDate/UpToDate"))
-	s.must("drbdsetup-84", "primary", "0")
-	return "/dev/drbd0"
+	s.must("drbdsetup-84", "primary", itoa(first))
+	return fmt.Sprintf("/dev/drbd%d", first)
 }

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -208,6 +209,8 @@ type review struct {
 	marsd   string
 	entries int // in which cuts may be
 	begin   int // the first of them
+
+	open sync.RWMutex // for reading: files of a mount are open; for writing: a program starts
 
 	done        int
 	fates       fate

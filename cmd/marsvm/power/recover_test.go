@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 
 	"mars/cmd/marsvm/stamp"
 
@@ -122,7 +121,7 @@ func (r *review) one(d cutDisk) (err error) {
 		err = checkRaw(filepath.Join(d.dir, "raw"), d.judge)
 	}
 	if err == nil {
-		err = checkFiles(d.dir, d.synced)
+		err = r.checkFiles(d.dir, d.synced)
 	}
 	if err != nil {
 		err = fmt.Errorf("%w (%+v)\n%s", err, d.fate, said)
@@ -142,42 +141,56 @@ func checkRaw(name string, judge *stamp.Judge) error {
 
 // command runs a program, returns its exit code and what it said, and has that
 // in the error.
-func command(name string, args ...string) (code int, said string, err error) {
+func (r *review) command(name string, args ...string) (code int, said string, err error) {
+	var out bytes.Buffer
 	cmd := exec.Command(name, args...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, out)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := r.start(cmd); err != nil {
+		return -1, "", err
 	}
-	return cmd.ProcessState.ExitCode(), string(out), err
+	if err = cmd.Wait(); err != nil {
+		err = fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, out.String())
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), err
+}
+
+// start starts a program while no file of a mount is open here: the child would
+// have it open, too, until it is that program, and the mount would be busy.
+func (r *review) start(cmd *exec.Cmd) error {
+	r.open.Lock()
+	defer r.open.Unlock()
+	return cmd.Start()
 }
 
 // recoverImages mounts /mars as the next boot would, and recovers both disks.
 // It returns what the recovery said, and what is there for it.
 func (r *review) recoverImages(dir string) (said string, err error) {
 	mars := filepath.Join(dir, "mars.d")
-	if _, _, err := command("mount", "-t", "ext4", "-o", "loop", filepath.Join(dir, "mars"), mars); err != nil {
+	if _, _, err := r.command("mount", "-t", "ext4", "-o", "loop", filepath.Join(dir, "mars"), mars); err != nil {
 		return "", fmt.Errorf("/mars cannot be mounted: %w", err)
 	}
 	defer func() {
-		if uerr := unmount(mars); uerr != nil {
-			err = errors.Join(err, fmt.Errorf("umount: %w", uerr))
-		}
+		err = errors.Join(err, unmount(mars))
 	}()
+	r.open.RLock()
 	tree, err := listTree(filepath.Join(mars, "resource-raw"))
+	r.open.RUnlock()
 	if err != nil {
 		return "", err
 	}
-	_, said, err = command(r.marsd, "recover", "--host", "A", "--mars-dir", mars,
+	_, said, err = r.command(r.marsd, "recover", "--host", "A", "--mars-dir", mars,
 		"--disk", "raw="+filepath.Join(dir, "raw"), "--disk", "fs="+filepath.Join(dir, "fs"))
 	return said + tree, err
 }
 
-// unmount ends a mount of which nothing is open here. A child between fork and
-// exec may still have what was open a moment ago: the lock keeps those away.
+// unmount ends a mount of which nothing is open. A mount that cannot end is an
+// error, but in nobody's way afterwards.
 func unmount(dir string) error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	return unix.Unmount(dir, 0)
+	err := unix.Unmount(dir, 0)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("umount: %w", err), unix.Unmount(dir, unix.MNT_DETACH))
+	}
+	return err
 }
 
 // listTree lists files and links.
@@ -207,22 +220,22 @@ func listTree(dir string) (string, error) {
 
 // checkFiles checks the file system on the recovered disk, as the next boot
 // would, and the files that were synced.
-func checkFiles(dir string, synced uint64) (err error) {
+func (r *review) checkFiles(dir string, synced uint64) (err error) {
 	image, mnt := filepath.Join(dir, "fs"), filepath.Join(dir, "mars.d")
-	if code, _, err := command("e2fsck", "-p", "-E", "journal_only", image); code > 1 || code < 0 {
+	if code, _, err := r.command("e2fsck", "-p", "-E", "journal_only", image); code > 1 || code < 0 {
 		return fmt.Errorf("its journal: %w", err)
 	}
-	if _, _, err := command("e2fsck", "-fn", image); err != nil {
+	if _, _, err := r.command("e2fsck", "-fn", image); err != nil {
 		return fmt.Errorf("the file system is not clean: %w", err)
 	}
-	if _, _, err := command("mount", "-t", "ext4", "-o", "loop,ro", image, mnt); err != nil {
+	if _, _, err := r.command("mount", "-t", "ext4", "-o", "loop,ro", image, mnt); err != nil {
 		return err
 	}
 	defer func() {
-		if uerr := unmount(mnt); uerr != nil {
-			err = errors.Join(err, fmt.Errorf("umount: %w", uerr))
-		}
+		err = errors.Join(err, unmount(mnt))
 	}()
+	r.open.RLock()
+	defer r.open.RUnlock() // before the end of the mount
 	for n := uint64(1); n <= synced; n++ {
 		got, err := os.ReadFile(filepath.Join(mnt, fmt.Sprintf("f%06d", n)))
 		if err == nil && !bytes.Equal(got, plan.File(n)) {
