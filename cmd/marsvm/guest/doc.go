@@ -5,7 +5,8 @@
 // loudly that they did not run.
 //
 //	make test-vm                       # all of them
-//	sh cmd/marsvm/suites.sh fio kill   # some of them
+//	make test-vm SUITES="io kill"      # some of them
+//	RUN=TestFsx make test-vm SUITES=io # one test
 //
 // # The stage
 //
@@ -17,13 +18,14 @@
 // hosts. The kernel is shared, and so are the block devices; applications work
 // on them in the name space of process 1, as marsd wants it.
 //
-// What a test does to time and to power needs a machine of its own:
-// cmd/marsvm/powercut, and the tests of two guests in cmd/marsvm.
+// What a test does to time and to power needs a machine of its own: packages
+// power and pair.
 //
 // # What every suite watches
 //
 // Whatever a suite is about, at its end the kernel must not have complained of
 // IO errors, no process, device, mount or name space may be left, and replicas
 // must be equal. Waits are bounded by lack of progress, never by a clock: an
-// emulated machine on a busy host is slow.
+// emulated machine on a busy host is slow. A look at what is waited for takes an
+// eighth of the machine at most, for each run of marsadm is no small thing there.
 package guest
