@@ -24,7 +24,7 @@ measure() {
 	suite=$1 name=$2
 	shift 2
 	$vm exec --timeout 20m --tool $tools --file $out:/opt/mars --env MARS_GUEST_SUITE="$suite" --env MARS_DEVICE=ublk "$@" -- \
-		$out/guest.test -test.run "^$name\$" -test.timeout 0
+		$out/guest.test -test.v -test.run "^$name\$" -test.timeout 0
 }
 
 for part in $parts; do

@@ -60,10 +60,10 @@ one() {
 	start=$(date +%s)
 	log=bin/vm-log/$1
 	if (run "$1" >"$log" 2>&1 && times >"$log.times"); then
+		: >"$log.ok"
 		grep -h '^result: ' "$log"
 		echo "vm: $1 ok, $(($(date +%s) - start)) s, $(awk 'NR == 2 { split($1 "m" $2, t, /[ms]+/); printf "%d", 60 * (t[1] + t[3]) + t[2] + t[4] }' "$log.times") s of CPU"
 	else
-		: >"$log.failed"
 		cat "$log"
 		echo "vm: $1 FAILED, $(($(date +%s) - start)) s"
 	fi
@@ -85,9 +85,12 @@ for _ in $(seq "${JOBS:-2}"); do
 	lane &
 done
 wait
-bad=$(cd bin/vm-log && ls | sed -n 's/\.failed$//p' | tr '\n' ' ')
+bad=""
+for s in $suites; do
+	[ -e "bin/vm-log/$s.ok" ] || bad="$bad $s"
+done
 if [ -n "$bad" ]; then
-	echo "vm: FAILED: $bad"
+	echo "vm: FAILED:$bad"
 	exit 1
 fi
 echo "vm: all ok, $(($(date +%s) - begin)) s: $suites"
