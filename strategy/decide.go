@@ -127,6 +127,9 @@ func decidePrimary(f *Facts, s *State, v *Verdict) {
 	if s.DiskErr != "" && v.Why == "" {
 		v.Why = "the disk could not be flushed, and is written once more from the log: " + s.DiskErr
 	}
+	if s.DiskSick != "" && v.Why == "" {
+		v.Why = "writes to the disk fail, and are repeated: " + s.DiskSick
+	}
 	if decideBypass(f, s, v) {
 		return
 	}
@@ -214,6 +217,9 @@ func decideReplay(f *Facts, s *State, way *history.Way, v *Verdict) {
 		v.Why = fmt.Sprintf("%v is missing here", cur)
 	case limit > pos && wanted:
 		v.Plan.Mode, v.Plan.End = Replaying, limit
+		if s.DiskSick != "" {
+			v.Why = "writes to the disk fail, and are repeated: " + s.DiskSick
+		}
 		return
 	case min(limit, pos+f.Replay.Len) > pos:
 		// Paused, but a crash left the disk in the middle of a window: it

@@ -79,6 +79,7 @@ type State struct {
 	DiskSize  int64
 	AttachErr string
 	DiskErr   string // a flush of the disk failed, and it is not repaired yet
+	DiskSick  string // writes to the disk fail, and are repeated
 
 	Mode Mode
 	Ends int // how many modes have ended
@@ -249,7 +250,7 @@ type Verdict struct {
 
 // equal compares everything but the logs.
 func (s *State) equal(o *State) bool {
-	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr && s.DiskErr == o.DiskErr &&
+	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr && s.DiskErr == o.DiskErr && s.DiskSick == o.DiskSick &&
 		s.Mode == o.Mode && s.Ends == o.Ends && s.Log == o.Log && s.LogFailed == o.LogFailed && s.NoSpace == o.NoSpace && s.Bypass == o.Bypass && slices.Equal(s.Gone, o.Gone) && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
 		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.DeviceErr == o.DeviceErr && s.Held == o.Held &&
 		s.Leaving == o.Leaving && s.SizeWaits == o.SizeWaits && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog && s.FetchLevel == o.FetchLevel &&

@@ -1,6 +1,8 @@
 package strategy
 
 import (
+	"cmp"
+
 	"mars/infra/history"
 	"mars/infra/mutant"
 	"mars/infra/symtree"
@@ -143,7 +145,7 @@ func (r *resource) publishActual(f *Facts, v *Verdict) {
 		act("device-" + f.DeviceName):   symtree.FormatBool(s.DeviceOn && s.Mode == Primary),
 		act("split-brain"):              split,
 		act("why"):                      none(v.Why),
-		act("disk-error"):               none(s.DiskErr),
+		act("disk-error"):               none(cmp.Or(s.DiskErr, s.DiskSick)),
 		act("log-error"):                none(s.logErr()),
 		act(symtree.ActualHasEmergency): symtree.FormatBool(v.Plan.Bypass || s.Bypass),
 		act(symtree.ActualIsEmergency):  symtree.FormatBool(s.Bypass && f.behindHole()),

@@ -69,6 +69,7 @@ type worker struct {
 	diskErr   error
 	diskUntil time.Duration // no new attempt before
 	diskLost  error         // a flush failed: the disk is to be opened anew
+	diskSick  error         // writes fail, and are repeated
 	diskIll   error         // a flush failed: the logger writes everything once more
 
 	mode                   Mode
@@ -214,7 +215,7 @@ func (w *worker) endLogger() bool {
 		if !w.logger.Off() || !w.remove(w.logger.Brick) {
 			return false
 		}
-		w.logger = nil
+		w.logger, w.diskSick = nil, nil
 	}
 	for i := range w.logs2 {
 		if !w.endLog(i) {
@@ -328,6 +329,9 @@ func (w *worker) tell() {
 	}
 	if err := cmp.Or(w.diskIll, w.diskLost); err != nil {
 		s.DiskErr = err.Error()
+	}
+	if w.diskSick != nil {
+		s.DiskSick = w.diskSick.Error()
 	}
 	w.fillDevice(&s)
 	if w.mode == Primary && w.logger != nil {

@@ -43,7 +43,11 @@ func (w *worker) newLogger() bool {
 			OnDiskError:     w.diskFails,
 			OnDiskRewritten: func() { w.disk.Renew() },
 			OnDiskHealed:    w.diskHealed,
-			OnReplayEnd:     w.replayEnded,
+			OnRepeated: func(err error) {
+				w.diskSick = err
+				w.kick()
+			},
+			OnReplayEnd: w.replayEnded,
 		},
 	})
 	if err == nil {

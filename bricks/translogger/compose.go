@@ -149,8 +149,12 @@ func (o *writeOp) subDone(_ *sub, err error) {
 	if err != nil && !l.abandoned {
 		l.diskError(err, false)
 		l.retryLater(o)
+		l.repeated(err)
 		l.kick()
 		return
+	}
+	if l.repeats && l.retry == nil {
+		l.repeated(nil)
 	}
 	l.writes--
 	l.pause = 0
@@ -181,6 +185,14 @@ func (l *Logger) diskError(err error, final bool) {
 	l.lastErr = err
 	if fn := l.cfg.Events.OnDiskError; fn != nil {
 		fn(err, final)
+	}
+}
+
+// repeated tells that writes have to be repeated, or no longer.
+func (l *Logger) repeated(err error) {
+	l.repeats = err != nil
+	if fn := l.cfg.Events.OnRepeated; fn != nil {
+		fn(err)
 	}
 }
 

@@ -134,6 +134,9 @@ type Events struct {
 	// since the last published position once more, from the log; each attempt
 	// that fails is told again.
 	OnDiskError func(err error, final bool)
+	// OnRepeated tells that a write to the disk failed and is repeated, or,
+	// with nil, that all that were have worked.
+	OnRepeated func(err error)
 	// OnDiskRewritten tells that everything was written once more: the next
 	// flush counts, whatever came before.
 	OnDiskRewritten func()

@@ -78,6 +78,7 @@
 //	OnLogReleased   disconnect that input; the other one is in use
 //	OnDiskError     report; if final in a replay: switch off by force, open the
 //	                disk anew and replay from the last published position
+//	OnRepeated      report, until it comes with nil
 //	OnDiskRewritten take back that a failed flush is final for the disk
 //	OnNoSpace       look at the free space now
 //	OnReplayEnd     next log, or cut the own one at Pos, or stop and tell people

@@ -98,6 +98,7 @@ type Logger struct {
 	diskWritten uint64 // writes to the disk that ended
 	diskFlushed uint64 // of those, how many a flush covers
 	lastErr     error  // of the disk
+	repeats     bool   // writes have failed and are repeated
 	frozen      error  // of the flush that failed
 	heal        heal   // see heal.go
 	healing     int    // records that it took and that are not on the disk yet
