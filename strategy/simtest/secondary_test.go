@@ -45,3 +45,25 @@ func TestSimSecondaryDisk(t *testing.T) {
 		})
 	}
 }
+
+// TestSimSecondaryFull: /mars of a secondary is full to the last byte, later but
+// for a little: then links can be written, and its switches work. When there is
+// space again it goes on by itself.
+func TestSimSecondaryFull(t *testing.T) {
+	for _, seed := range seeds(t, 3, 0.05) {
+		e := newEmergency(t, seed)
+		c, b := e.c, e.b
+		b.fill(0)
+		e.progress(3 * time.Second)
+		b.fill(1 << 20)
+		b.insist("pause-replay", Res, "--timeout=60")
+		c.Wait("replay to rest", b.Actual(symtree.ActualIsReplaying, "0"))
+		c.Wait("replay to rest", func() bool { return b.Replay(b.Node.Host()).Len == 0 })
+		c.Must(c.Journal.Prefix(b.Data()), "disk of the secondary whose /mars is full")
+		e.progress(time.Second)
+		b.fill(32 * gib)
+		b.insist("resume-replay", Res, "--timeout=60")
+		c.quiesce(e.a, e.l, b)
+		c.Close()
+	}
+}
