@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// foreign is the file that has nothing to do with MARS.
+const foreign = "/mars/foreign"
+
+// fillMars lets a foreign file take all that is free in the /mars of a host.
+func (h *host) fillMars() {
+	h.t.Helper()
+	f, err := os.Create(h.inside(foreign))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	block := make([]byte, 256<<10)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		h.t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// emptyMars removes it.
+func (h *host) emptyMars() {
+	h.t.Helper()
+	if err := os.Remove(h.inside(foreign)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// awaitLink waits for the value of a link of a host.
+func (h *host) awaitLink(name, value string) {
+	h.t.Helper()
+	h.s.await(name+" of "+h.name+" to be "+value, func() string {
+		got, err := os.Readlink(h.inside("/mars/" + name))
+		if err != nil || got != value {
+			return got + errText(err)
+		}
+		return ""
+	})
+}
+
+// awaitLevel waits for a level of emergency.
+func (h *host) awaitLevel(ok func(level string) bool) {
+	h.t.Helper()
+	h.s.await("another level of emergency at "+h.name, func() string {
+		text, err := os.ReadFile(h.inside("/run/mars/sys/mars_emergency_mode"))
+		if level := strings.TrimSpace(string(text)); err != nil || !ok(level) {
+			return level + errText(err)
+		}
+		return ""
+	})
+}
+
+// full is a stage of three hosts, two of which have the resource. A second
+// resource of A has no replica; fio works on it.
+type full struct {
+	*trio
+	st     *story
+	l      load
+	before sample
+	look   func() sample
+	pause  time.Duration
+}
+
+// TestFull: /mars is filled by a foreign file under load, at the secondary and
+// at the primary. The application never stops. What the secondary has missed is
+// made good the manual's way (2.4.2): a third host joins, the outdated mirror is
+// invalidated, the superfluous one leaves.
+func TestFull(t *testing.T) {
+	if !inGuest(t, "full") {
+		return
+	}
+	s := newStage(t)
+	s.cluster("/dev/vda", "/dev/vdb", "/dev/vdc", "/dev/vdd", "/dev/vde", "/dev/vdf")
+	w := &full{trio: &trio{stage: s, a: s.hosts[0], b: s.hosts[1], c: s.hosts[2], res: "full"}}
+	s.resource("full", w.a.disk, w.b.disk)
+	s.resource("raw", "/dev/vdg", "")
+	w.st = newStory(t, w.a.device("full"))
+	bare := newPulse(t, "/dev/vdh")
+	w.look = func() sample { return sample{w.st.lap(), bare.lap()} }
+	w.l.run(w.st.round('A'))
+	w.l.run(fioRound(w.a.device("raw"), "2m"))
+	s.awaitChapters(&w.l, w.st, 50)
+	w.look()
+	s.awaitChapters(&w.l, w.st, 100)
+	w.before = w.look()
+	t.Logf("before: %s", w.before)
+	for range rounds(t) {
+		w.secondary()
+		w.primary()
+		w.wayBack()
+	}
+	w.l.finish(t)
+	w.st.dev.close(t)
+	w.b.awaitStory("full", w.st, w.b.disk)
+	for _, h := range w.hosts {
+		h.stop()
+	}
+	w.st.pastOf(t, w.b.disk, w.st.length())
+	equalAndControl(s, w.a.disk, w.b.disk, splitSize)
+	s.dmesgClean()
+	s.nothingLeft()
+	result(t, "full", "/mars filled to the last block at the secondary and at the primary, %d chapters and verified fio without an error, longest pause %.1f s; back by a third host; replicas equal",
+		w.st.length(), w.pause.Seconds())
+}
+
+// follow waits until a host has the story as it is now, and looks at its disk.
+func (w *full) follow(h *host) {
+	w.t.Helper()
+	goal := w.st.length()
+	w.await(h.name+" to follow", func() string {
+		if err := w.l.err(); err != nil {
+			return hopeless + err.Error()
+		}
+		if late := behind(w.t, w.st, h.disk, goal); late != "" {
+			return late + "\n" + h.status("full")
+		}
+		return ""
+	})
+	h.freeze("full")
+	w.st.pastOf(w.t, h.disk, goal)
+	h.ok("resume-replay", "full")
+}
+
+// secondary fills the /mars of B: A does not notice, B goes on by itself.
+func (w *full) secondary() {
+	w.look()
+	w.b.fillMars()
+	w.b.awaitLevel(func(level string) bool { return level != "0" })
+	w.awaitChapters(&w.l, w.st, 60)
+	undisturbed(w.t, "/mars of B full", w.before, w.look())
+	if text := w.b.status("full"); !strings.Contains(text, "emergency level") {
+		w.t.Errorf("B does not tell of the emergency:\n%s", text)
+	}
+	// It comes to rest when a link can be written again; that is still an
+	// emergency.
+	file := w.b.inside(foreign)
+	info, err := os.Stat(file)
+	if err == nil {
+		err = os.Truncate(file, info.Size()-2<<20)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.b.freeze("full")
+	n := w.st.pastOf(w.t, w.b.disk, 1)
+	w.b.emptyMars()
+	w.b.ok("resume-replay", "full")
+	w.follow(w.b)
+	fmt.Printf("progress: /mars of B full: it was at chapter %d, follows again\n", n)
+}
+
+// primary fills the /mars of A: it goes into emergency mode, B stays behind the
+// hole, and logging goes on when there is space.
+func (w *full) primary() {
+	w.look()
+	w.a.fillMars()
+	w.a.awaitLevel(func(level string) bool { return level == "4" })
+	w.a.awaitLink("resource-full/actual-A/is-emergency", "1")
+	w.awaitChapters(&w.l, w.st, 100)
+	now := w.look()
+	w.pause = max(w.pause, now.story.longest)
+	undisturbed(w.t, "/mars of A full", w.before, now)
+	w.b.awaitHole()
+	w.b.freeze("full")
+	n := w.st.pastOf(w.t, w.b.disk, 1)
+	if n >= w.st.length() {
+		w.t.Errorf("B has chapter %d, which was not logged", n)
+	}
+	w.b.ok("resume-replay", "full")
+	w.a.emptyMars()
+	w.a.awaitLink("resource-full/actual-A/is-emergency", "0")
+	w.a.awaitLevel(func(level string) bool { return level == "0" })
+	w.awaitChapters(&w.l, w.st, 50)
+	fmt.Printf("progress: /mars of A full: B is behind the hole, at chapter %d of %d\n", n, w.st.length())
+}
+
+// awaitHole waits until a secondary tells of the hole in its logs.
+func (h *host) awaitHole() {
+	h.t.Helper()
+	h.s.await(h.name+" to tell of the hole", func() string {
+		if text := h.status("full"); !strings.Contains(text, "hole") {
+			return text
+		}
+		return ""
+	})
+}
+
+// wayBack makes good what B has missed, under load: there is a consistent mirror
+// at any time.
+func (w *full) wayBack() {
+	n := w.st.pastOf(w.t, w.b.disk, 1)
+	w.c.ok("join-resource", "full", w.c.disk)
+	w.follow(w.c)
+	if again := w.st.pastOf(w.t, w.b.disk, n); again != n {
+		w.t.Errorf("B has moved from chapter %d to %d without being invalidated", n, again)
+	}
+	w.b.ok("invalidate", "full")
+	w.follow(w.b)
+	w.c.ok("down", "full")
+	w.c.ok("leave-resource", "full")
+	w.await("C to have left", func() string {
+		_, err := os.Readlink(w.a.inside("/mars/resource-full/data-C"))
+		if err == nil {
+			return "it is a member"
+		}
+		return ""
+	})
+	fmt.Printf("progress: C joined, B was invalidated, C has left\n")
+}
