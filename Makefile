@@ -14,6 +14,8 @@ SEEDS   ?= 3000
 CLUSTERS ?= 160
 FIRST   ?= 1
 HOURS   ?= 8
+# How often each fault of a real kernel comes in make soak; once in make test.
+ROUNDS  ?= 5
 # Where install puts things; DESTDIR is put before, for packages.
 PREFIX  ?= /usr/local
 UNITDIR ?= $(PREFIX)/lib/systemd/system
@@ -75,10 +77,11 @@ fuzz: ## every fuzz target for FUZZTIME
 sim: ## the simulator: SEEDS seeds of power cuts from FIRST on, CLUSTERS seeds of whole clusters
 	MARS_SIM_FIRST=$(FIRST) MARS_SIM_SEEDS=$(SEEDS) MARS_SIM_CLUSTERS=$(CLUSTERS) $(GO) test -count=1 -timeout 30m -run 'Sim|Determin' ./strategy ./bricks/translogger ./strategy/simtest
 
-soak: ## the simulator with new seeds for HOURS, the model of histories and large trees deeper
+soak: ## the faults of a real kernel ROUNDS times, the simulator with new seeds for HOURS, the model of histories and large trees deeper
 	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run ForksModel ./infra/history
 	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run MadMember ./strategy/simtest
 	MARS_SIM_HOSTS=200 MARS_SIM_LINKS=9200 $(GO) test -count=1 -timeout 60m -run TestLarge ./strategy/simtest
+	GO=$(GO) MARS_FAULT_ROUNDS=$(ROUNDS) sh cmd/marsvm/suites.sh net split disk full db postgres clock
 	@end=$$(( $$(date +%s) + $(HOURS) * 3600 )); first=$(FIRST); \
 	while [ $$(date +%s) -lt $$end ]; do \
 		first=$$(( first + $(SEEDS) )); \
@@ -90,7 +93,7 @@ vm: ## as part of make test: what needs a real stock kernel, where that can be e
 	@GO=$(GO) sh cmd/marsvm/suites.sh
 
 test-vm: ## the suites of a real kernel alone; fails where they cannot run (SUITES="io kill" runs some)
-	@GO=$(GO) MARS_NEED_VM=1 sh cmd/marsvm/suites.sh $(SUITES)
+	@GO=$(GO) MARS_NEED_VM=1 sh cmd/marsvm/suites.sh $(or $(SUITES),all)
 
 bench-vm: ## speed under a real kernel: ratios to the kernel's loop device, a bare disk, DRBD
 	@GO=$(GO) sh cmd/marsvm/bench.sh

@@ -46,6 +46,11 @@ func prepare() error {
 			return err
 		}
 	}
+	if _, err := os.Stat(filepath.Join(cache, postgresDir)); err != nil {
+		if err := p.fetchPostgres(cache); err != nil {
+			return err
+		}
+	}
 	if err := os.RemoveAll(p.dir); err != nil {
 		return err
 	}
@@ -74,7 +79,7 @@ func output(name string, args ...string) (string, error) {
 // guest, with their Debian packages.
 var hostTools = [...]struct{ program, pkg string }{
 	{"qemu-system-x86_64", "qemu-system-x86"}, {"depmod", "kmod"}, {"fio", "fio"}, {"ip", "iproute2"}, {"tc", "iproute2"},
-	{"mkfs.ext4", "e2fsprogs"}, {"debugfs", "e2fsprogs"}, {"losetup", "mount"}, {"mount", "mount"}, {"nsenter", "util-linux"}, {"dmsetup", "dmsetup"},
+	{"mkfs.ext4", "e2fsprogs"}, {"debugfs", "e2fsprogs"}, {"losetup", "mount"}, {"mount", "mount"}, {"nsenter", "util-linux"}, {"dmsetup", "dmsetup"}, {"sqlite3", "sqlite3"},
 }
 
 // installPackages installs the programs that are missing.

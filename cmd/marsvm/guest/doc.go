@@ -28,4 +28,31 @@
 // must be equal. Waits are bounded by lack of progress, never by a clock: an
 // emulated machine on a busy host is slow. A look at what is waited for takes an
 // eighth of the machine at most, for each run of marsadm is no small thing there.
+//
+// # Faults
+//
+// Applications write stories (file faultstory_test.go): numbered blocks, so that
+// any disk tells which past it holds, or that it holds none. Their times are
+// compared with those before the fault and with those of a bare disk beside
+// them (file fault_test.go): so what waits for a line or a disk is told from a
+// machine that is busy. Every check has its control in the same run.
+//
+// Each fault comes once, with MARS_FAULT_ROUNDS so often (make soak). The
+// faults that want a real kernel, and where they fire; strategy/simtest has the
+// others, and most of these as well:
+//
+//	power cut of a primary, volatile caches, torn sectors    power
+//	/mars full by a foreign file, on secondary and primary   full: TestFull
+//	errors of the disk of /mars, read-only file system       disk: TestLogDisk
+//	errors of data disks, for good and intermittent          disk: TestDataDisk
+//	slow disks, 200 ms: data, /mars                          disk: both
+//	clock +1 h, -1 day, +10 years, and back, of one host     clock (package pair)
+//	line cut, one-way cut in either direction                net: TestNet
+//	slow line: 4 Mbit, 50 ms, 1 % loss; 512 kbit             net: TestNet
+//	kill -9 and SIGSTOP of daemons                           kill, db
+//	kill -9 of a database, of the daemon below, failover     db, postgres
+//	primary --force in a partition, both write, three hosts  split: TestSplit
+//	handovers to and fro                                     split: TestHandover
+//	applications that misbehave: overlaps, sizes, discards   io
+//	ublk: dead server, device open, many devices             ublkdev, device, kill, many
 package guest

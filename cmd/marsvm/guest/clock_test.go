@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package guest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// clockEnd is the file by which B tells A that it has seen enough.
+const clockEnd = "/run/clock-end"
+
+// clockSteps are where the clock of one host is put to, and back.
+var clockSteps = []struct {
+	name string
+	by   time.Duration
+}{{"+1 h", time.Hour}, {"-1 day", -24 * time.Hour}, {"+10 years", 10 * 365 * 24 * time.Hour}}
+
+// TestClock is one half of a cluster of two guests, each with a clock of its
+// own: A is written to all the time; B steps its own clock, and then A's. A
+// write never waits, replication goes on, and what is said last on either host
+// counts on both, whatever their clocks show. In the end both disks have the
+// same sum (the host compares them).
+func TestClock(t *testing.T) {
+	if !inGuest(t, "clock") {
+		return
+	}
+	role := os.Getenv(roleVar)
+	h := wholeGuest(t, role)
+	if role == "A" {
+		clockFirst(t, h)
+	} else {
+		clockSecond(t, h)
+	}
+	h.stop()
+	h.s.must("umount", "/mars")
+	h.s.dmesgClean()
+	h.s.nothingLeft()
+	printSum(t, role, h.disk, clockSize)
+}
+
+// clockSize is what the disks have.
+const clockSize = 16 << 20
+
+// printSum prints the sum of a disk for the host.
+func printSum(t *testing.T, role, disk string, size int64) {
+	t.Helper()
+	f, err := os.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.CopyN(sum, f, size); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("sum of %s: %x\n", role, sum.Sum(nil))
+}
+
+// clockFirst is written to until B has seen enough.
+func clockFirst(t *testing.T, h *host) {
+	t.Helper()
+	h.ok("create-cluster")
+	h.start()
+	h.ok("create-resource", "clock", h.disk)
+	h.ok("wait-resource", "clock", "is-device")
+	st, bare := newStory(t, h.device("clock")), newPulse(t, "/dev/vdc")
+	look := func() sample { return sample{st.lap(), bare.lap()} }
+	var l load
+	l.run(st.round('A'))
+	h.s.awaitChapters(&l, st, 50)
+	look()
+	h.s.awaitChapters(&l, st, 100)
+	before := look()
+	st.mu.Lock()
+	st.pause = 50 * time.Millisecond
+	st.mu.Unlock()
+	remoteServer(t, h.ip)
+	h.s.await("B to have seen enough", func() string {
+		if err := l.err(); err != nil {
+			return hopeless + err.Error()
+		}
+		if _, err := os.Stat(clockEnd); err == nil {
+			return ""
+		}
+		return itoa(st.length())
+	})
+	l.finish(t)
+	undisturbed(t, "while clocks were stepped", before, look())
+	st.dev.close(t)
+	fmt.Printf("progress: %d chapters; before: %s\n", st.length(), before)
+	h.s.awaitFor(5*patience, "B to have everything, and to end", func() string {
+		return peerGone(addresses["B"], h)
+	})
+	h.awaitUpToDate("clock")
+	if text := h.status("clock"); !strings.Contains(text, "up to date") {
+		t.Errorf("A says:\n%s", text)
+	}
+}
+
+// peerGone asks whether the other guest still serves commands.
+func peerGone(ip string, h *host) string {
+	c, err := net.DialTimeout("tcp", net.JoinHostPort(ip, remotePort), time.Second)
+	if err != nil {
+		return ""
+	}
+	c.Close()
+	return "it is there; here " + h.status("clock")
+}
+
+// clockSecond joins and does all the rest.
+func clockSecond(t *testing.T, h *host) {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(h.ip, remotePort)) // it only shows that B is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.s.awaitFor(5*patience, "A to be there", func() string { // nothing is seen of its boot
+		c, err := net.DialTimeout("tcp", net.JoinHostPort(addresses["A"], remotePort), time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return errText(err)
+	})
+	h.ok("join-cluster", "A")
+	h.start()
+	h.s.await("the resource to be known", func() string {
+		_, err := os.Readlink("/mars/resource-clock/primary")
+		return errText(err)
+	})
+	h.ok("join-resource", "clock", h.disk)
+	st := &story{image: alignedBuf(t, storyBlocks*storyBlock)}
+	begin := time.Now() // its monotonic part is the truth
+	steps := 0
+	for range rounds(t) {
+		for _, who := range []string{"B", "A"} {
+			for _, step := range clockSteps {
+				setClock(t, h, who, begin, step.by)
+				clockLives(t, h, st, steps, who+" "+step.name)
+				setClock(t, h, who, begin, 0)
+				clockLives(t, h, st, steps+1, who+" back from "+step.name)
+				steps += 2
+			}
+		}
+	}
+	remote(t, h, "touch", clockEnd)
+	h.s.await("B to have everything", func() string {
+		if text := h.status("clock"); !strings.Contains(text, "  disk      UpToDate, ") || strings.Contains(text, "times in use") {
+			return text
+		}
+		return ""
+	})
+	n := st.pastOf(t, h.disk, 100)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	result(t, "clock", "the clock of each of two guests stepped by +1 h, -1 day, +10 years and back (%d steps) while %d chapters were written; B at all of them", steps, n)
+}
+
+// setClock puts the clock of a guest to the true time plus a step.
+func setClock(t *testing.T, h *host, who string, begin time.Time, step time.Duration) {
+	t.Helper()
+	to := time.Unix(begin.Unix(), 0).Add(time.Since(begin) + step)
+	if who == "A" {
+		remote(t, h, "date", "-s", fmt.Sprintf("@%d", to.Unix()))
+		return
+	}
+	ts := unix.NsecToTimespec(to.UnixNano())
+	if err := unix.ClockSettime(unix.CLOCK_REALTIME, &ts); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// remote runs a command in A, which must succeed.
+func remote(t *testing.T, h *host, args ...string) string {
+	t.Helper()
+	cmd := h.command("/proc/self/exe", append([]string{addresses["A"]}, args...)...)
+	cmd.Env = append(cmd.Env, remoteVar+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("A# %q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// clockLives checks that the cluster works: data arrive at B, whose disk is a
+// past of them, and a link is worth what was said last, here or there.
+func clockLives(t *testing.T, h *host, st *story, step int, what string) {
+	t.Helper()
+	begin := time.Now()
+	at := newest(st.read(t, h.disk))
+	h.s.await("data to arrive at B, "+what, func() string {
+		if n := newest(st.read(t, h.disk)); n < at+20 {
+			return itoa(n)
+		}
+		return ""
+	})
+	const link = "/mars/userspace/clock"
+	mine, theirs := fmt.Sprintf("B%d", step), fmt.Sprintf("A%d", step)
+	h.ok("set-link", mine, link)
+	h.s.await("A to hear of B's link, "+what, func() string {
+		return differs(remote(t, h, "marsadm", "get-link", link), mine)
+	})
+	remote(t, h, "marsadm", "set-link", theirs, link)
+	h.s.await("B to hear of A's link, "+what, func() string {
+		out, err := h.adm("get-link", link)
+		return differs(strings.TrimSpace(out)+errText(err), theirs)
+	})
+	h.freeze("clock")
+	n := newest(st.read(t, h.disk))
+	st.tell('A', n)
+	st.pastOf(t, h.disk, at+20)
+	h.ok("resume-replay", "clock")
+	fmt.Printf("progress: %s: chapter %d, %.1f s\n", what, n, time.Since(begin).Seconds())
+}
+
+// differs is what is missing for a value to be another one.
+func differs(got, want string) string {
+	if strings.Contains(got, want) {
+		return ""
+	}
+	return fmt.Sprintf("it is %q, not %q", got, want)
+}
+
+// tell adds chapters that somebody else has written.
+func (st *story) tell(branch byte, upTo int) {
+	for len(st.told) < upTo {
+		st.told = append(st.told, chapter{branch, uint64(len(st.told) + 1)})
+	}
+	st.acked = len(st.told)
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package guest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// mapped is a disk behind the device mapper, which can make it bad and slow.
+type mapped struct {
+	s             *stage
+	name, under   string
+	sectors       string
+	path, healthy string // the device, and its table while all is well
+}
+
+// newMapped puts the device mapper before a disk.
+func (s *stage) newMapped(name, under string) *mapped {
+	s.t.Helper()
+	m := &mapped{s: s, name: name, under: under, path: "/dev/mapper/" + name}
+	m.sectors = strings.TrimSpace(s.must("cat", "/sys/block/"+strings.TrimPrefix(under, "/dev/")+"/size"))
+	m.healthy = "linear " + under + " 0"
+	s.must("dmsetup", "create", name, "--noudevsync", "--noudevrules", "--table", m.table(m.healthy))
+	s.must("dmsetup", "mknodes") // there is no udev in the guest
+	return m
+}
+
+func (m *mapped) table(target string) string { return "0 " + m.sectors + " " + target }
+
+// become changes what the disk is like; what is in flight ends before.
+func (m *mapped) become(target string) {
+	m.s.t.Helper()
+	m.s.must("dmsetup", "suspend", "--noflush", "--nolockfs", m.name)
+	m.s.must("dmsetup", "load", m.name, "--table", m.table(target))
+	m.s.must("dmsetup", "resume", "--noudevsync", m.name)
+}
+
+func (m *mapped) heal() {
+	m.s.t.Helper()
+	m.become(m.healthy)
+}
+
+func (m *mapped) remove() {
+	m.s.t.Helper()
+	m.s.must("dmsetup", "remove", "--noudevsync", m.name)
+}
+
+// failing lets every request fail, or every write; flaky does so every second
+// second; slow lets all take 200 ms.
+func (m *mapped) failing() string { return "flakey " + m.under + " 0 0 60" }
+func (m *mapped) flaky() string   { return "flakey " + m.under + " 0 1 1" }
+func (m *mapped) slow() string    { return "delay " + m.under + " 0 200" }
+
+const diskSize = 8 << 20
+
+// duo is a stage of two hosts with two resources that are worked on at A. The
+// disks of the one, and those of /mars, are mapped; the other must not notice
+// what becomes of the one's disks.
+type duo struct {
+	*stage
+	a, b       *host
+	data, mars [2]*mapped // of A and B
+	one, two   *story
+	loads      [2]*load
+	bare       *pulse
+	before     [2]sample
+}
+
+func newDuo(t *testing.T) *duo {
+	t.Helper()
+	s := newStage(t)
+	w := &duo{stage: s}
+	w.mars[0], w.mars[1] = s.newMapped("marsA", "/dev/vda"), s.newMapped("marsB", "/dev/vdc")
+	w.data[0], w.data[1] = s.newMapped("dataA", "/dev/vdb"), s.newMapped("dataB", "/dev/vdd")
+	s.cluster(w.mars[0].path, w.data[0].path, w.mars[1].path, w.data[1].path)
+	w.a, w.b = s.hosts[0], s.hosts[1]
+	s.resource("one", w.data[0].path, w.data[1].path)
+	s.resource("two", "/dev/vde", "/dev/vdf")
+	w.one, w.two = newStory(t, w.a.device("one")), newStory(t, w.a.device("two"))
+	w.bare = newPulse(t, "/dev/vdg")
+	w.work()
+	w.more(30)
+	w.laps()
+	w.more(100)
+	w.before = w.laps()
+	t.Logf("before: one %s; two %s", w.before[0], w.before[1])
+	return w
+}
+
+// work lets both stories go on.
+func (w *duo) work() {
+	for i, st := range []*story{w.one, w.two} {
+		w.loads[i] = &load{}
+		w.loads[i].run(st.round('A'))
+	}
+}
+
+// more waits for more chapters of both.
+func (w *duo) more(chapters int) {
+	w.t.Helper()
+	w.awaitChapters(w.loads[0], w.one, chapters)
+	w.awaitChapters(w.loads[1], w.two, chapters)
+}
+
+func (w *duo) laps() [2]sample {
+	bare := w.bare.lap()
+	return [2]sample{{w.one.lap(), bare}, {w.two.lap(), bare}}
+}
+
+// errorOf is what show-errors tells of a kind of error of a host.
+func (h *host) errorOf(kind string) string {
+	out, _ := h.adm("show-errors", "one") // its exit code tells of old problems, too
+	for line := range strings.Lines(out) {
+		if text, ok := strings.CutPrefix(line, kind+", says host '"+h.name+"': "); ok {
+			return strings.TrimSpace(text)
+		}
+	}
+	return ""
+}
+
+// say waits until a host tells that its disk is not well.
+func (w *duo) say(h *host) string {
+	w.t.Helper()
+	said := ""
+	w.await(h.name+" to tell what is wrong", func() string {
+		if said = h.errorOf("disk-error"); said == "" {
+			return h.status("one")
+		}
+		return ""
+	})
+	return said
+}
+
+// quiet waits until it tells so no more.
+func (w *duo) quiet(h *host) {
+	w.t.Helper()
+	w.await(h.name+" to have recovered", func() string { return h.errorOf("disk-error") + h.errorOf("log-error") })
+}
+
+// follow waits until B has both stories as they are now.
+func (w *duo) follow() {
+	w.t.Helper()
+	goals := [2]int{w.one.length(), w.two.length()}
+	w.await("B to follow", func() string {
+		for _, l := range w.loads {
+			if err := l.err(); err != nil {
+				return hopeless + err.Error()
+			}
+		}
+		if late := behind(w.t, w.one, w.data[1].path, goals[0]); late != "" {
+			return "one: " + late + "\n" + w.b.status("one")
+		}
+		if late := behind(w.t, w.two, "/dev/vdf", goals[1]); late != "" {
+			return "two: " + late
+		}
+		return ""
+	})
+}
+
+// settle ends the work and compares everything.
+func (w *duo) settle() {
+	w.t.Helper()
+	for _, l := range w.loads {
+		l.finish(w.t)
+	}
+	w.one.dev.close(w.t)
+	w.two.dev.close(w.t)
+	w.b.awaitStory("one", w.one, w.data[1].path)
+	w.b.awaitStory("two", w.two, "/dev/vdf")
+	w.a.stop()
+	w.b.stop()
+	for _, m := range w.data {
+		w.one.pastOf(w.t, m.path, w.one.length())
+	}
+	w.two.pastOf(w.t, "/dev/vdf", w.two.length())
+	equalAndControl(w.stage, w.data[0].path, w.data[1].path, diskSize)
+	w.equalDisks("/dev/vde", "/dev/vdf", diskSize)
+	w.applicationClean()
+	w.t.Cleanup(func() { // behind the hosts, which are gone then
+		for _, m := range append(w.data[:], w.mars[:]...) {
+			m.remove()
+		}
+	})
+}
+
+// applicationClean checks that no device of marsd has failed a request.
+func (w *duo) applicationClean() {
+	w.t.Helper()
+	for line := range strings.Lines(w.dmesg()) {
+		if ioErrors.MatchString(line) && strings.Contains(line, "ublkb") {
+			w.t.Errorf("the kernel says: %s", strings.TrimSpace(line))
+		}
+	}
+}
+
+// TestDataDisk: the disk below a resource fails, comes and goes, and is slow, at
+// the primary and at the secondary. The application goes on, the state is told,
+// the other resource does not notice, and when the disk is well again, all is.
+func TestDataDisk(t *testing.T) {
+	if !inGuest(t, "disk") {
+		return
+	}
+	w := newDuo(t)
+	faults := 0
+	for range rounds(t) {
+		for i, h := range []*host{w.a, w.b} {
+			m := w.data[i]
+			for _, f := range []struct {
+				name, target string
+				told         bool
+			}{{"failing", m.failing(), true}, {"flaky", m.flaky(), false}, {"slow", m.slow(), false}} {
+				faults++
+				what := fmt.Sprintf("data disk of %s %s", h.name, f.name)
+				w.laps()
+				m.become(f.target)
+				if f.told {
+					t.Logf("%s: %s", what, w.say(h))
+				}
+				w.more(40)
+				now := w.laps()
+				undisturbed(t, what+": two", w.before[1], now[1])
+				if h == w.b {
+					undisturbed(t, what+": one", w.before[0], now[0])
+				} else {
+					t.Logf("%s: one %s", what, now[0])
+				}
+				m.heal()
+				w.follow()
+				w.quiet(h)
+				fmt.Printf("progress: %s: recovered\n", what)
+			}
+		}
+	}
+	w.settle()
+	result(t, "disk", "data disks failing, flaky and slow (200 ms), %d faults, %d chapters without an error; the other resource undisturbed (before: %s); replicas equal",
+		faults, w.one.length(), w.before[1])
+}
