@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -161,8 +160,6 @@ func (d *daemon) buildNode() error {
 	// Executors hold a thread each; two more are for what serves them.
 	cores := runtime.NumCPU()
 	runtime.GOMAXPROCS(cores + 2)
-	// The paths that count allocate nothing; a small heap is worth more.
-	debug.SetGCPercent(40)
 	d.node, err = osenv.New(osenv.Config{
 		MarsDir: o.MarsDir, DevDir: o.DevDir, Host: o.Host, Logger: d.log,
 		Executors: cores + 1, // resources have one a core, strategy has its own

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Exit codes of marsvm's own; see the package comment.
@@ -15,7 +16,7 @@ const (
 )
 
 const usage = `usage:
-  marsvm prepare                        fetch what is missing (Debian, root)
+  marsvm prepare [postgresql]           fetch what is missing (Debian, root)
   marsvm probe                          tell what is missing; exit 1 if anything
   marsvm run  [OPTIONS] BINARY ARGS...  run a program or #! script in the guest
   marsvm exec [OPTIONS] BINARY ARGS...  the same for go test -exec "marsvm exec --"
@@ -61,7 +62,7 @@ func command(args []string) error {
 	}
 	switch name, rest := args[0], args[1:]; name {
 	case "prepare":
-		return prepare()
+		return prepare(slices.Contains(rest, postgresDir))
 	case "probe":
 		return probe()
 	case "run", "exec":

@@ -15,8 +15,9 @@ import (
 // fallbackSuite has a 6.12 kernel for good.
 const fallbackSuite = "trixie"
 
-// prepare fetches what is missing; it may run twice at a time.
-func prepare() error {
+// prepare fetches what is missing, a database only if it is wanted; it may run
+// twice at a time.
+func prepare(postgres bool) error {
 	cache, err := cacheDir()
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func prepare() error {
 			return err
 		}
 	}
-	if _, err := os.Stat(filepath.Join(cache, postgresDir)); err != nil {
+	if _, err := os.Stat(filepath.Join(cache, postgresDir)); err != nil && postgres {
 		if err := p.fetchPostgres(cache); err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ run() {
 	disk) in_guest disk "$long" --allow-warnings --disk 256M --disk 8M --disk 256M --disk 8M --disk 8M --disk 8M --disk 16M ;;
 	full) in_guest full "$long" --disk 96M --disk 8M --disk 96M --disk 8M --disk 96M --disk 8M --disk 8M --disk 16M ;;
 	db) in_guest db "$long" --disk 256M --disk 32M --disk 256M --disk 32M --disk 32M --tool sqlite3 ;;
-	postgres) in_guest postgres "$long" --disk 256M --disk 96M --disk 256M --disk 96M --disk 96M --file "${MARS_VM_CACHE:-.cache/marsvm}/postgresql:/opt/pg" ;;
+	postgres) $vm prepare postgresql && in_guest postgres "$long" --disk 256M --disk 96M --disk 256M --disk 96M --disk 96M --file "${MARS_VM_CACHE:-.cache/marsvm}/postgresql:/opt/pg" ;;
 	many) in_guest many 25m --disk 1G --disk 1G ;;
 	pair) MARS_VM=1 $GO test -count=1 -v -timeout 20m -run TwoGuests ./cmd/marsvm/pair ;;
 	clock) MARS_VM=1 $GO test -count=1 -timeout 3h -run Clocks ./cmd/marsvm/pair ;;

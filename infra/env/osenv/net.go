@@ -50,7 +50,7 @@ type NetConfig struct {
 type netTimes struct {
 	dial      time.Duration // until connected
 	handshake time.Duration // from there until both sides are known
-	idle      time.Duration // silence after which a keepalive is sent
+	idle      time.Duration // between keepalives: silence of half to one and a half of it
 	dead      time.Duration // silence after which the peer is dead
 	stall     time.Duration // one write to the network
 	flush     time.Duration // what was sent before Close

@@ -334,3 +334,16 @@ func FuzzHello(f *testing.F) {
 		}
 	})
 }
+
+// TestUntilBeat: whenever connections fell silent, they send their keepalives
+// together, long before the peer takes them for dead.
+func TestUntilBeat(t *testing.T) {
+	w := newNetwork(nil, NetConfig{})
+	idle := w.cfg.times.idle
+	for past := time.Duration(0); past < 3*idle; past += idle / 7 {
+		d := w.untilBeat(w.start.Add(past))
+		if d < idle/2 || d > 2*idle || (past+d)%idle != 0 || 2*d > w.cfg.times.dead {
+			t.Errorf("%v after the start: %v", past, d)
+		}
+	}
+}

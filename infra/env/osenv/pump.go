@@ -201,7 +201,7 @@ func (c *conn) delivered(f *frame) {
 
 // writeLoop is the writer's goroutine.
 func (c *conn) writeLoop(stream net.Conn) {
-	idle := time.NewTimer(c.w.cfg.times.idle)
+	idle := time.NewTimer(c.w.untilBeat(time.Now()))
 	defer idle.Stop()
 	for {
 		buf, over := c.takeOut()
@@ -213,14 +213,14 @@ func (c *conn) writeLoop(stream net.Conn) {
 				c.end(fmt.Errorf("send: %w", err))
 				break
 			}
-			idle.Reset(c.w.cfg.times.idle)
+			idle.Reset(c.w.untilBeat(time.Now()))
 			continue
 		}
 		select {
 		case <-c.wake:
 		case <-idle.C:
 			c.keepalive()
-			idle.Reset(c.w.cfg.times.idle)
+			idle.Reset(c.w.untilBeat(time.Now()))
 		}
 	}
 	if !c.closing() {
@@ -234,6 +234,18 @@ func (c *conn) writeLoop(stream net.Conn) {
 	if tcp, ok := c.live.Conn.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()
 	}
+}
+
+// untilBeat is how long a connection stays silent from now on before it sends a
+// keepalive. All of them do so at the same moments: a machine with many idle
+// connections wakes once for all.
+func (w *network) untilBeat(now time.Time) time.Duration {
+	idle := w.cfg.times.idle
+	d := idle - now.Sub(w.start)%idle
+	if d < idle/2 {
+		d += idle
+	}
+	return d
 }
 
 // takeOut takes all that is queued; over tells that nothing will come any more.

@@ -19,9 +19,9 @@ import (
 
 // Bounds of a FUSE connection.
 const (
-	maxWrite    = 1 << 20  // bytes of one request
-	maxInFlight = 128      // asynchronous requests
-	maxBuffers  = 64 << 20 // bytes of buffers for requests from the kernel
+	maxWrite    = 256 << 10 // bytes of one request: each device holds several such buffers
+	maxInFlight = 128       // asynchronous requests
+	maxBuffers  = 64 << 20  // bytes of buffers for requests from the kernel
 )
 
 // attrTimeout is how long the kernel may trust the file's attributes.
