@@ -227,3 +227,41 @@ func TestDecideSyncHole(t *testing.T) {
 		}
 	}
 }
+
+// TestLogLost: one log that can not be written is followed by another one. Two
+// in a row, of which the second is empty, want of space, and a log that can not
+// be made are an emergency.
+func TestLogLost(t *testing.T) {
+	fails := func(number int, end int64) State {
+		return State{Mode: Primary, Log: lg(number, "B"), LogFailed: true, LogEnd: end}
+	}
+	full, well, bypass, other := fails(1, 500), fails(1, 0), fails(3, 0), fails(3, 0)
+	full.NoSpace, well.LogFailed, bypass.Bypass, other.Log = true, false, true, lg(3, "A")
+	for name, c := range map[string]struct {
+		seen  []State
+		links bool
+		want  bool
+	}{
+		"nothing failed":               {seen: []State{well}},
+		"one with records":             {seen: []State{fails(1, 500)}},
+		"one that is new":              {seen: []State{fails(3, 0)}},
+		"looked at twice":              {seen: []State{fails(3, 0), fails(3, 0)}},
+		"the next one, too":            {seen: []State{fails(3, 0), fails(4, 0), fails(4, 0)}, want: true},
+		"behind one with records":      {seen: []State{fails(3, 500), fails(4, 0)}, want: true},
+		"the next one takes records":   {seen: []State{fails(3, 0), fails(4, 500)}},
+		"another one, long afterwards": {seen: []State{fails(3, 500), fails(5, 0)}},
+		"of another origin":            {seen: []State{other, fails(4, 0)}},
+		"no space":                     {seen: []State{full}, want: true},
+		"no other can be made":         {seen: []State{fails(1, 500)}, links: true, want: true},
+		"there is no log":              {seen: []State{fails(2, 0), bypass}},
+	} {
+		r := &resource{linksLost: c.links}
+		got := false
+		for _, r.state = range c.seen {
+			got = r.logLost()
+		}
+		if got != c.want {
+			t.Errorf("%s: lost %v, want %v", name, got, c.want)
+		}
+	}
+}

@@ -33,7 +33,10 @@ type resource struct {
 	why       string
 	seen      map[history.Log]bool // logfiles in the tree at the last round
 
-	decided   int       // the level of emergency of the last decision
+	decided int // the level of emergency of the last decision
+	// The last two logs that could not be written.
+	failing, failedBefore history.Log
+
 	lost      bool      // the log could not be written, when that was looked at last
 	hold      env.Timer // until holdUntil it counts as lost: see level
 	holdFor   time.Duration

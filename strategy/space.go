@@ -195,9 +195,7 @@ func (r *resource) level() int {
 	x.Percent, _ = r.n.tree.Int(symtree.TodoPath(r.name, r.n.me, symtree.TodoEmergencyLimit))
 	x.Percent = min(max(x.Percent, 0), 100)
 	now := r.n.env.Mono()
-	// Neither this log nor, if it was empty, the one before could be written;
-	// or no other one can be made.
-	lost := r.state.Mode == Primary && !r.state.Bypass && r.state.LogFailed && (r.state.NoSpace || r.state.LogEnd == 0 || r.linksLost)
+	lost := r.logLost()
 	switch {
 	case lost && !r.lost:
 		if now > r.holdUntil+2*lastHold {
@@ -213,6 +211,22 @@ func (r *resource) level() int {
 	r.lost = lost
 	x.LogLost = now < r.holdUntil
 	return resourceLevel(&w.room, w.level, x)
+}
+
+// logLost tells that logs can not be written any more: there is no space, or no
+// other log can be made, or neither this one, of which nothing was written, nor
+// the one before could be written. One error alone is followed by another log:
+// emergency mode costs all replicas.
+func (r *resource) logLost() bool {
+	s := &r.state
+	if s.Mode != Primary || s.Bypass || !s.LogFailed {
+		return false
+	}
+	if r.failing != s.Log {
+		r.failedBefore, r.failing = r.failing, s.Log
+	}
+	again := r.failedBefore == history.Log{Number: s.Log.Number - 1, Origin: s.Log.Origin}
+	return s.NoSpace || r.linksLost || s.LogEnd == 0 && again
 }
 
 // prepared is how much space the worker's log holds ready, in bytes. Called on
