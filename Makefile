@@ -14,7 +14,7 @@ SEEDS   ?= 3000
 CLUSTERS ?= 160
 FIRST   ?= 1
 HOURS   ?= 8
-# How often each fault of a real kernel comes in make soak; once in make test.
+# How often each fault of a real kernel comes in make soak; once in make test-vm.
 ROUNDS  ?= 5
 # Where install puts things; DESTDIR is put before, for packages.
 PREFIX  ?= /usr/local

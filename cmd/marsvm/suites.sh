@@ -7,8 +7,8 @@
 set -u
 cd "$(dirname "$0")/../.."
 # The long ones first.
-short="kill power io device many demo rig net split full pair ublkdev"
-all="$short disk db postgres clock"
+short="kill power io device many demo rig pair ublkdev"
+all="$short net split full disk db postgres clock"
 # Without words: what make test runs. The others take longer on a slow machine.
 [ "${1:-}" != all ] || set -- $all
 suites=${*:-$short}
