@@ -3,9 +3,7 @@
 package guest
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
@@ -49,21 +47,6 @@ func TestClock(t *testing.T) {
 
 // clockSize is what the disks have.
 const clockSize = 16 << 20
-
-// printSum prints the sum of a disk for the host.
-func printSum(t *testing.T, role, disk string, size int64) {
-	t.Helper()
-	f, err := os.Open(disk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.CopyN(sum, f, size); err != nil {
-		t.Fatal(err)
-	}
-	fmt.Printf("sum of %s: %x\n", role, sum.Sum(nil))
-}
 
 // clockFirst is written to until B has seen enough.
 func clockFirst(t *testing.T, h *host) {

@@ -74,13 +74,19 @@ func TestPair(t *testing.T) {
 	h.s.must("umount", "/mars")
 	h.s.dmesgClean()
 	h.s.nothingLeft()
-	f, err := os.Open(h.disk)
+	printSum(t, role, h.disk, pairSize)
+}
+
+// printSum prints the sum of a disk for the host.
+func printSum(t *testing.T, role, disk string, size int64) {
+	t.Helper()
+	f, err := os.Open(disk)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	sum := sha256.New()
-	if _, err := io.CopyN(sum, f, pairSize); err != nil {
+	if _, err := io.CopyN(sum, f, size); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Printf("sum of %s: %x\n", role, sum.Sum(nil))
