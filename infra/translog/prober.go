@@ -148,7 +148,12 @@ func (p *Prober) proves(b []byte, atEnd bool) (bool, fault) {
 		return (f.reason == 0 || f.proven) && (seq > p.seq || seq == 0), fault{}
 	}
 	// The first record is lost, and with it the identity. Take sound payloads for genuine records, and any record of the
-	// original for a reason not to touch the file.
+	// original for a reason not to touch the file. A sector that was never written may begin within the header and take
+	// check or lag with it, which then look like the original's, or like a log that was durable. The code goes with them, so
+	// that such a record looks like a filler; those prove nothing here.
+	if le.Uint16(raw[offCode:]) == 0 {
+		return false, fault{}
+	}
 	if le.Uint32(raw[offCheck:]) == 0 {
 		return true, fault{}
 	}
