@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"mars/infra/history"
 	"mars/infra/symtree"
@@ -230,7 +231,7 @@ func TestDecideSyncHole(t *testing.T) {
 
 // TestLogLost: one log that can not be written is followed by another one. Two
 // in a row, of which the second is empty, want of space, and a log that can not
-// be made are an emergency.
+// be made, or is not there in time, are an emergency.
 func TestLogLost(t *testing.T) {
 	fails := func(number int, end int64) State {
 		return State{Mode: Primary, Log: lg(number, "B"), LogFailed: true, LogEnd: end}
@@ -240,6 +241,7 @@ func TestLogLost(t *testing.T) {
 	for name, c := range map[string]struct {
 		seen  []State
 		links bool
+		after time.Duration // of the first look
 		want  bool
 	}{
 		"nothing failed":               {seen: []State{well}},
@@ -254,11 +256,16 @@ func TestLogLost(t *testing.T) {
 		"no space":                     {seen: []State{full}, want: true},
 		"no other can be made":         {seen: []State{fails(1, 500)}, links: true, want: true},
 		"there is no log":              {seen: []State{fails(2, 0), bypass}},
+		"no other one yet":             {seen: []State{fails(1, 500), fails(1, 500)}, after: logPatience - 1},
+		"no other one for too long":    {seen: []State{fails(1, 500), fails(1, 500)}, after: logPatience, want: true},
+		"another one in time":          {seen: []State{fails(1, 500), fails(2, 500)}, after: logPatience},
 	} {
 		r := &resource{linksLost: c.links}
 		got := false
+		now := time.Second
 		for _, r.state = range c.seen {
-			got = r.logLost()
+			got = r.logLost(now)
+			now += c.after
 		}
 		if got != c.want {
 			t.Errorf("%s: lost %v, want %v", name, got, c.want)

@@ -34,8 +34,9 @@ type resource struct {
 	seen      map[history.Log]bool // logfiles in the tree at the last round
 
 	decided int // the level of emergency of the last decision
-	// The last two logs that could not be written.
+	// The last two logs that could not be written, and since when the last one.
 	failing, failedBefore history.Log
+	failedAt              time.Duration
 
 	lost      bool      // the log could not be written, when that was looked at last
 	hold      env.Timer // until holdUntil it counts as lost: see level

@@ -25,6 +25,11 @@ const (
 	lastHold  = 5 * time.Minute
 )
 
+// logPatience is how long requests wait for a log in place of one that failed:
+// well below what applications and kernels bear, and long enough for what passes
+// by itself, since emergency mode costs all replicas.
+const logPatience = 15 * time.Second
+
 // spaceWatch follows the free space of /mars and decides on the levels of
 // emergency (manual 2.4). One look is: ask the workers how much they have
 // prepared, then the file system, then decide; if the level says that logs are
@@ -195,7 +200,7 @@ func (r *resource) level() int {
 	x.Percent, _ = r.n.tree.Int(symtree.TodoPath(r.name, r.n.me, symtree.TodoEmergencyLimit))
 	x.Percent = min(max(x.Percent, 0), 100)
 	now := r.n.env.Mono()
-	lost := r.logLost()
+	lost := r.logLost(now)
 	switch {
 	case lost && !r.lost:
 		if now > r.holdUntil+2*lastHold {
@@ -207,6 +212,8 @@ func (r *resource) level() int {
 	case lost && now >= r.holdUntil:
 		r.holdUntil = now + time.Second // it is not in emergency mode yet
 		r.hold.Reset(time.Second)
+	case !lost && r.state.wantsLog():
+		r.hold.Reset(r.failedAt + logPatience - now)
 	}
 	r.lost = lost
 	x.LogLost = now < r.holdUntil
@@ -214,20 +221,23 @@ func (r *resource) level() int {
 }
 
 // logLost tells that logs can not be written any more: there is no space, or no
-// other log can be made, or neither this one, of which nothing was written, nor
-// the one before could be written. One error alone is followed by another log:
-// emergency mode costs all replicas.
-func (r *resource) logLost() bool {
+// other log can be made, or none was there for too long, or neither this one, of
+// which nothing was written, nor the one before could be written. One error
+// alone is followed by another log: emergency mode costs all replicas.
+func (r *resource) logLost(now time.Duration) bool {
 	s := &r.state
-	if s.Mode != Primary || s.Bypass || !s.LogFailed {
+	if !s.wantsLog() {
 		return false
 	}
 	if r.failing != s.Log {
-		r.failedBefore, r.failing = r.failing, s.Log
+		r.failedBefore, r.failing, r.failedAt = r.failing, s.Log, now
 	}
 	again := r.failedBefore == history.Log{Number: s.Log.Number - 1, Origin: s.Log.Origin}
-	return s.NoSpace || r.linksLost || s.LogEnd == 0 && again
+	return s.NoSpace || r.linksLost || s.LogEnd == 0 && again || now >= r.failedAt+logPatience
 }
+
+// wantsLog tells that requests wait for a log in place of one that failed.
+func (s *State) wantsLog() bool { return s.Mode == Primary && !s.Bypass && s.LogFailed }
 
 // prepared is how much space the worker's log holds ready, in bytes. Called on
 // the worker's executor.

@@ -77,9 +77,10 @@ type worker struct {
 	ends                   int         // how many modes have ended
 	log                    history.Log // of the mode: replayed or appended to
 	logger                 *translogger.Logger
-	logs2                  [3]*aio.AIO // log bricks by input of the logger; 1 and 2 are used
-	curIn, nextIn, opening int         // inputs of the logger, 0: none
-	released               [3]bool     // by input: its log is to be closed
+	logs2                  [3]*aio.AIO    // log bricks by input of the logger; 1 and 2 are used
+	named                  [3]history.Log // by input: whose log its brick is
+	curIn, nextIn, opening int            // inputs of the logger, 0: none
+	released               [3]bool        // by input: its log is to be closed
 	dev                    *ifbrick.Brick
 	devErr                 error         // why it could not be made
 	devUntil               time.Duration // no new attempt before
@@ -250,8 +251,13 @@ func (w *worker) remove(b *brick.Brick) bool {
 }
 
 // openLog makes and switches on the brick of a log at an input of the logger.
-// It is ready when it returns true.
+// It is ready when it returns true. A log that could not be opened may have been
+// given up for a later one.
 func (w *worker) openLog(i int, l history.Log) bool {
+	if w.logs2[i] != nil && w.named[i] != l && !w.endLog(i) {
+		w.retry.Reset(time.Second)
+		return false
+	}
 	if w.logs2[i] == nil {
 		mode := env.OpenMode{Write: true}
 		b, err := aio.NewFile(&w.graph, w.env, "log/"+l.String(), w.logPath(l), mode)
@@ -264,7 +270,7 @@ func (w *worker) openLog(i int, l history.Log) bool {
 			w.env.Log().Error("open a logfile", "resource", w.res, "log", l, "err", err)
 			w.retry.Reset(time.Second)
 		})
-		w.logs2[i] = b
+		w.logs2[i], w.named[i] = b, l
 	}
 	b := w.logs2[i]
 	if !b.On() {

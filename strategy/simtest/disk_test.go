@@ -53,6 +53,45 @@ func TestSimFlushFails(t *testing.T) {
 	sum.check(t, len(list))
 }
 
+// TestSimNextLogShut: a log fails, and the one that is made in its place exists
+// but can not be opened. Requests wait for it, but not for ever: then the
+// primary goes on without a log, and when it logs again, in a later one, that has
+// its own file.
+func TestSimNextLogShut(t *testing.T) {
+	for _, seed := range seeds(t, 2, 0.05) {
+		e := newEmergency(t, seed)
+		c, broken, bad := e.c, true, e.a.newest()
+		e.a.File(symtree.LogPath(Res, bad, "a")).Fail(func(io *env.IO) error {
+			if broken && io.Kind != env.Read {
+				return simenv.ErrIO
+			}
+			return nil
+		})
+		shut := 0
+		e.a.FailFS(func(op, name string) error {
+			if broken && op == "open" && name == symtree.LogPath(Res, bad+1, "a") {
+				shut++
+				return simenv.ErrIO
+			}
+			return nil
+		})
+		c.Wait("a log that can not be opened", func() bool { return shut > 0 })
+		acked := c.Journal.Acked()
+		c.WaitFor("the application to get an answer", 30*time.Second, func() bool { return c.Journal.Acked() > acked })
+		if !e.a.bypassing() {
+			c.Wait("the primary to say that it has no log", e.a.bypassing)
+		}
+		broken = false
+		c.Wait("a later log", func() bool { return !e.a.bypassing() && e.a.Replay("a").Number > bad+1 })
+		e.progress(time.Second)
+		e.outdated()
+		e.b.insist("invalidate", Res, "--timeout=60")
+		c.Wait("the sync of the outdated host", e.b.Synced)
+		c.quiesce(e.a, e.l, e.b)
+		c.Close()
+	}
+}
+
 // TestSimMarsFails: nothing can be written to /mars any more, neither logs nor
 // links. The primary can neither log nor go into emergency mode, where a power
 // cut would put old data over new: requests fail, none hangs, nothing answered

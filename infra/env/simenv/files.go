@@ -31,6 +31,11 @@ func (fl *files) OpenFile(name string, mode env.OpenMode, done func(env.File, er
 func (ex *executor) openFile(name string, mode env.OpenMode) (*simFile, error) {
 	n := ex.inc.node
 	h := ex.fs
+	if n.fsFault != nil {
+		if err := n.fsFault("open", name); err != nil {
+			return nil, fmt.Errorf("open %s: %w", name, err)
+		}
+	}
 	if mode.Create {
 		if _, err := n.fs.lookup(name); err != nil {
 			if err := h.Create(name); err != nil {

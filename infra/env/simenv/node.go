@@ -223,7 +223,8 @@ func (n *Node) CrashAtFSOp(nth int, model CrashModel) {
 func (n *Node) FSOps() uint64 { return n.fsOps }
 
 // FailFS sets a fault of the metadata interface: fn is asked at every call,
-// with the method's name, and the call fails with the error it returns.
+// with the method's name, and the call fails with the error it returns; so does
+// the opening of a file, by the name of open.
 // nil removes it.
 func (n *Node) FailFS(fn func(op, name string) error) { n.fsFault = fn }
 
