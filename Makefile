@@ -6,7 +6,8 @@ GOFLAGS ?= -buildvcs=false
 export GOFLAGS
 # Packages that need no root and no kernel feature, for the race detector.
 RACE    := ./infra/... ./bricks/... ./strategy ./marsadm/... ./ublkdev/...
-FUZZTIME ?= 4s
+# Of each target; soak takes a minute.
+FUZZTIME ?= 2s
 # Seeds of power cuts of one host.
 SEEDS   ?= 3000
 # Seeds of the cheapest simulation of whole clusters; others run a share of it,
@@ -65,8 +66,8 @@ test: deps ## everything; prints each suite's result
 	done
 	@echo "test: all suites passed"
 
-unit: ## unit and property tests, as root with the real devices
-	MARS_NEED_ROOT=1 $(GO) test -timeout 10m ./...
+unit: ## unit and property tests, as root with the real devices; sim runs the simulations
+	MARS_NEED_ROOT=1 $(GO) test -timeout 10m -skip '^TestSim' ./...
 
 race: ## the same under the race detector
 	$(GO) test -race -short -timeout 10m $(RACE)
@@ -81,6 +82,7 @@ soak: ## the faults of a real kernel ROUNDS times, the simulator with new seeds 
 	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run ForksModel ./infra/history
 	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run MadMember ./strategy/simtest
 	MARS_SIM_HOSTS=200 MARS_SIM_LINKS=9200 $(GO) test -count=1 -timeout 60m -run TestLarge ./strategy/simtest
+	$(MAKE) --no-print-directory fuzz FUZZTIME=60s
 	GO=$(GO) MARS_FAULT_ROUNDS=$(ROUNDS) sh cmd/marsvm/suites.sh net split disk full db postgres clock
 	@end=$$(( $$(date +%s) + $(HOURS) * 3600 )); first=$(FIRST); \
 	while [ $$(date +%s) -lt $$end ]; do \

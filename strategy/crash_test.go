@@ -18,6 +18,9 @@ import (
 // MARS_SIM_SEED, or MARS_SIM_SEEDS of them from MARS_SIM_FIRST on.
 func simSeeds(def int) (from, to uint64) {
 	n, first := def, 1
+	if testing.Short() { // with the race detector; a simulation is one goroutine at a time
+		n = (def + 3) / 4
+	}
 	if v, err := strconv.Atoi(os.Getenv("MARS_SIM_SEEDS")); err == nil {
 		n = v
 	}

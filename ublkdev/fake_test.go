@@ -42,6 +42,7 @@ type fake struct {
 	rings     []*fakeCtrlRing
 	strange   bool // this process does not have block devices open
 	usage     Usage
+	shy       int // so many times an opener whom nobody sees is in the way
 	opened    int // descriptors open
 }
 

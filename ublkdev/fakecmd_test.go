@@ -90,7 +90,8 @@ func (f *fake) lifeCommand(op ctrlOp, cmd ctrlCmd, d *fakeDev, now func(unix.Err
 		if op == opTryStopDev && f.feat&FSafeStop == 0 {
 			return now(unix.EOPNOTSUPP)
 		}
-		if op == opTryStopDev && f.usage.Count() > 0 {
+		if op == opTryStopDev && (f.usage.Count() > 0 || !f.strange || f.shy > 0) {
+			f.shy--
 			return now(unix.EBUSY)
 		}
 		return func() (int32, bool) {

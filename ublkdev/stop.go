@@ -18,6 +18,9 @@ type InUseError struct {
 
 // Error tells who uses the device.
 func (e *InUseError) Error() string {
+	if e.Usage.Count() == 0 {
+		return fmt.Sprintf("ublk: device %d is in use, says the kernel; nobody was seen who has it open", e.ID)
+	}
 	return fmt.Sprintf("ublk: device %d is in use: %v", e.ID, e.Usage)
 }
 
@@ -122,19 +125,24 @@ func (d *Device) stopForced(ctx context.Context) error {
 	return d.ctl.Stop(ctx, d.id)
 }
 
-// stopAtomic lets the kernel check. The page cache is clean before, and whoever
-// dirties it afterwards has the device open.
+// stopAtomic lets the kernel check: whoever dirties the page cache afterwards has
+// the device open. The kernel counts this process' descriptors, too, so with such
+// ones it is for us to look. Who cannot be seen has opened it for a moment, as
+// probes do, and it is tried again for as long as they may take.
 func (d *Device) stopAtomic(ctx context.Context) error {
 	own, err := d.p.ownOpen(d.id)
-	if err == nil && own {
-		err = syncBlock(ctx, d.p, d.id)
-	}
 	if err != nil {
 		return err
 	}
-	d.expectEnd(nil)
-	err = d.ctl.TryStop(ctx, d.id)
-	if errors.Is(err, ErrInUse) {
+	if own {
+		return d.stopChecked(ctx)
+	}
+	for tries := int(delWait / detachPoll); ; tries-- {
+		d.expectEnd(nil)
+		err := d.ctl.TryStop(ctx, d.id)
+		if !errors.Is(err, ErrInUse) {
+			return err
+		}
 		d.mu.Lock()
 		d.ends = false
 		d.mu.Unlock()
@@ -142,9 +150,13 @@ func (d *Device) stopAtomic(ctx context.Context) error {
 		if uerr != nil {
 			return err
 		}
-		return &InUseError{ID: d.id, Usage: u}
+		if u.Count() > 0 || tries <= 0 {
+			return &InUseError{ID: d.id, Usage: u}
+		}
+		if err := pause(ctx, detachPoll); err != nil {
+			return err
+		}
 	}
-	return err
 }
 
 // stopChecked looks itself. The exclusive descriptor keeps others from claiming
@@ -171,7 +183,8 @@ func (d *Device) stopChecked(ctx context.Context) error {
 	return d.ctl.Stop(ctx, d.id)
 }
 
-// detachPoll is the time between looks at a device that is being detached.
+// detachPoll is the time between looks at a device that is being detached, or
+// that somebody has open for a moment.
 const detachPoll = 50 * time.Millisecond
 
 // Detach stops serving and leaves the device to a successor (Recover), in this

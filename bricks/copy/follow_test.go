@@ -225,7 +225,7 @@ func TestFollowTargetFails(t *testing.T) {
 // TestFollowUnderFire: connections, hosts and disks fail, the log grows all the
 // time; what was told is there, and in the end everything is.
 func TestFollowUnderFire(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range many(30) {
 		r := newRig(t, 2000+seed, 1<<20)
 		r.notAhead()
 		r.w.SetLink(r.a, r.b, simenv.Span{Min: time.Millisecond, Max: 20 * time.Millisecond}, 5<<20)

@@ -340,3 +340,12 @@ func (r *rig) off() {
 		r.t.Fatalf("%d connections left", n)
 	}
 }
+
+// many is how many seeds are run of n: with the race detector (-short) fewer, for
+// a simulation is one goroutine at a time.
+func many(n uint64) uint64 {
+	if testing.Short() {
+		return (n + 4) / 5
+	}
+	return n
+}

@@ -138,7 +138,7 @@ func (r *rig) restart(fast bool, suspect int64) {
 // TestSyncUnderFire: the source is written to, and everything fails again and
 // again; in the end copy and journal make an equal disk.
 func TestSyncUnderFire(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range many(30) {
 		r := newRig(t, 1000+seed, 4<<20)
 		fast := seed%3 > 0
 		r.fill()

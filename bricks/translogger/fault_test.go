@@ -28,7 +28,7 @@ func failDurable(n int, more bool, err error) func(*env.IO) error {
 // TestLogFails lets every batch fail in turn: the log is cut at what was
 // answered, the rest goes into the next log, no request fails.
 func TestLogFails(t *testing.T) {
-	for nth := 1; nth <= 24; nth++ {
+	for nth := 1; nth <= int(many(24)); nth++ {
 		for _, kind := range []string{"write", "all writes", "no space", "sync", "cut"} {
 			t.Run(fmt.Sprintf("%s/%d", kind, nth), func(t *testing.T) { logFails(t, nth, kind) })
 		}
@@ -158,7 +158,7 @@ func TestDiskErrors(t *testing.T) {
 // attempts fail; reads never go back in time, and a power cut at any moment
 // loses nothing.
 func TestDiskFlushFails(t *testing.T) {
-	for nth := 1; nth <= 8; nth++ {
+	for nth := 1; nth <= int(many(8)); nth++ {
 		for _, times := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%d times from the %d.", times, nth), func(t *testing.T) { diskFlushFails(t, nth, times) })
 		}

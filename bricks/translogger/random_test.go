@@ -129,9 +129,18 @@ func models() []simenv.CrashModel { return simenv.Models() }
 // at random events a power cut whose image is recovered and must be a prefix
 // with everything that was answered.
 func TestRandom(t *testing.T) {
-	for seed := uint64(1); seed <= 30; seed++ {
+	for seed := uint64(1); seed <= many(30); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomRun(t, seed) })
 	}
+}
+
+// many is how many seeds are run of n. A simulation is one goroutine at a time: with
+// the race detector (-short) a few show as much as all.
+func many(n uint64) uint64 {
+	if testing.Short() {
+		return (n + 4) / 5
+	}
+	return n
 }
 
 func randomRun(t *testing.T, seed uint64) {

@@ -138,7 +138,7 @@ func TestReplayAll(t *testing.T) {
 // TestReplayStopped stops replays anywhere: the disk is then exactly what the
 // published position says, and the replay goes on from there.
 func TestReplayStopped(t *testing.T) {
-	for seed := uint64(1); seed <= 12; seed++ {
+	for seed := uint64(1); seed <= many(12); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			change := func(tu *Tuning) {
 				tu.ReplayWindow = 64 << 10
