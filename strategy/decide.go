@@ -20,7 +20,7 @@ func Decide(f *Facts, s *State) Verdict {
 		v.Why = "the resource's links are not complete yet"
 		return v
 	}
-	way := history.Walk(history.Point{Log: logOf(f), Pos: f.Replay.Pos, Prev: f.Prev}, allClaims(f, s), history.Since(f.Own, f.Skip, f.Replay.Number))
+	way := history.Walk(f.point(), allClaims(f, s), f.past())
 	v.Split = way.Split
 	v.Plan.Attach = f.Todo.Attach && !f.Stopping || s.Mode == Primary && s.OpenCount > 0
 	v.Plan.Fetch = decideFetch(f, s, &way)
@@ -67,12 +67,24 @@ func allClaims(f *Facts, s *State) []history.Claim {
 	return list
 }
 
+// point is where this host stands, past what it has applied before.
+func (f *Facts) point() history.Point {
+	return history.Point{Log: logOf(f), Pos: f.Replay.Pos, Prev: f.Prev}
+}
+
+func (f *Facts) past() []history.Claim { return history.Since(f.Own, f.Skip, f.Replay.Number) }
+
 // relevant are the claims of the others that count. A disk that is a copy of
 // the designated primary's, not yet consistent, belongs to that history alone:
-// what others say of another branch must not keep it from becoming whole.
+// what others say of another branch must not keep it from becoming whole. And
+// later what they said of branches before that counts no more.
 func (f *Facts) relevant() []history.Claim {
-	if f.Consistent() || f.Primary == "" || f.Primary == f.Me {
+	switch {
+	case f.Primary == "" || f.Primary == f.Me:
 		return slices.Clone(f.Claims)
+	case f.Consistent():
+		end := history.Point{Log: history.Log{Number: f.SyncPos.Number, Origin: f.SyncPos.Origin}, Pos: f.SyncPos.Pos}
+		return slices.Clone(history.AfterSync(f.point(), f.Claims, f.past(), f.Primary, end))
 	}
 	var list []history.Claim
 	for _, c := range f.Claims {

@@ -121,6 +121,14 @@ var decideCases = []struct {
 		f.SyncPos = symtree.ReplayLink{Number: 1, Origin: "A", Pos: 250}
 		f.Claims = append(f.Claims, claim("C", lg(1, "A"), 60, lg(2, "C"), 9)...)
 	}, mode: Replaying, log: lg(1, "A"), end: 300, fetch: 1, limit: history.Open},
+	{name: "invalidated and consistent: follows the primary, though another branch is still there", spoil: func(f *Facts, s *State) {
+		f.SyncPos = symtree.ReplayLink{Number: 1, Origin: "A", Pos: 80}
+		f.Claims = append(f.Claims, claim("C", lg(1, "A"), 60, lg(2, "C"), 9)...)
+	}, mode: Replaying, log: lg(1, "A"), end: 300, fetch: 1, limit: history.Open},
+	{name: "it was synced before the fork: it has not chosen", spoil: func(f *Facts, s *State) {
+		f.SyncPos = symtree.ReplayLink{Number: 1, Origin: "A", Pos: 60}
+		f.Claims = append(f.Claims, claim("C", lg(1, "A"), 60, lg(2, "C"), 9)...)
+	}, log: lg(1, "A"), why: "split brain", split: true},
 	{name: "damaged own log: never skipped", spoil: func(f *Facts, s *State) {
 		f.Primary, f.Replay, f.Claims, f.Own = "B", symtree.ReplayLink{Number: 1, Origin: "B", Pos: 300}, nil, claim("B", lg(1, "B"), 500)
 		s.Logs = []LocalLog{{Log: lg(1, "B"), End: 300, Damage: "bad checksum"}}

@@ -41,18 +41,18 @@ type kernel struct {
 	modules string // directory with modules.dep
 }
 
-// findKernel returns the kernel in the cache.
-func findKernel(cache string) (kernel, error) {
-	images, err := filepath.Glob(filepath.Join(cache, "kernel", "boot", "vmlinuz-*"))
+// findKernel returns the kernel at a place in the cache.
+func findKernel(cache, place string) (kernel, error) {
+	images, err := filepath.Glob(filepath.Join(cache, place, "boot", "vmlinuz-*"))
 	if err != nil {
 		return kernel{}, err
 	}
 	if len(images) != 1 {
-		return kernel{}, errors.New("no 6.12 kernel in " + cache)
+		return kernel{}, errors.New("no kernel in " + filepath.Join(cache, place))
 	}
 	k := kernel{image: images[0]}
 	_, k.version, _ = strings.Cut(filepath.Base(k.image), "vmlinuz-")
-	k.modules = filepath.Join(cache, "kernel", "lib", "modules", k.version)
+	k.modules = filepath.Join(cache, place, "lib", "modules", k.version)
 	if _, err := os.Stat(filepath.Join(k.modules, "modules.dep")); err != nil {
 		return kernel{}, fmt.Errorf("kernel in %s is not complete: %w", cache, err)
 	}
@@ -128,7 +128,11 @@ func probe() error {
 		return err
 	}
 	var missing []string
-	k, err := findKernel(cache)
+	place, err := chosenKernel()
+	if err != nil {
+		return err
+	}
+	k, err := findKernel(cache, place)
 	if err != nil {
 		missing = append(missing, err.Error())
 	}

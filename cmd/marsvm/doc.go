@@ -34,6 +34,9 @@
 //
 // # The cache
 //
+// With MARS_VM_KERNEL=newest it is not 6.12 but the newest kernel of Debian's
+// backports, for what only later drivers offer (marsvm prepare newest).
+//
 // The kernel is kept unpacked in $MARS_VM_CACHE, or .cache/marsvm beside
 // go.mod, or the user's cache directory. Its package comes from the mirror the
 // machine's own apt sources name, over a private apt configuration, and so do

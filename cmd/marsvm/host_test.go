@@ -58,11 +58,14 @@ func FuzzFindMirror(f *testing.F) {
 func TestKernelPackage(t *testing.T) {
 	show := "Package: linux-image-cloud-amd64\nDepends: linux-image-6.19.1-cloud-amd64 (= 6.19.1-1)\n\n" +
 		"Package: linux-image-cloud-amd64\nDepends: x, linux-image-6.12.95+deb12-cloud-amd64 (= 6.12.95-1~bpo12+1)\n"
-	if got, ok := kernelPackage(show); !ok || got != "linux-image-6.12.95+deb12-cloud-amd64" {
+	if got, ok := kernelPackage(show, "6.12."); !ok || got != "linux-image-6.12.95+deb12-cloud-amd64" {
 		t.Errorf("%q, %v", got, ok)
 	}
-	if got, ok := kernelPackage("Depends: linux-image-6.1.0-1-cloud-amd64 (= 1)\n"); ok {
+	if got, ok := kernelPackage("Depends: linux-image-6.1.0-1-cloud-amd64 (= 1)\n", "6.12."); ok {
 		t.Errorf("took %q", got)
+	}
+	if got, ok := kernelPackage(show, ""); !ok || got != "linux-image-6.19.1-cloud-amd64" {
+		t.Errorf("newest: %q, %v", got, ok)
 	}
 }
 

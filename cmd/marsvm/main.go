@@ -16,7 +16,7 @@ const (
 )
 
 const usage = `usage:
-  marsvm prepare [postgresql]           fetch what is missing (Debian, root)
+  marsvm prepare [postgresql] [newest]  fetch what is missing (Debian, root)
   marsvm probe                          tell what is missing; exit 1 if anything
   marsvm run  [OPTIONS] BINARY ARGS...  run a program or #! script in the guest
   marsvm exec [OPTIONS] BINARY ARGS...  the same for go test -exec "marsvm exec --"
@@ -62,7 +62,7 @@ func command(args []string) error {
 	}
 	switch name, rest := args[0], args[1:]; name {
 	case "prepare":
-		return prepare(slices.Contains(rest, postgresDir))
+		return prepare(slices.Contains(rest, postgresDir), slices.Contains(rest, newestDir))
 	case "probe":
 		return probe()
 	case "run", "exec":

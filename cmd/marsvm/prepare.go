@@ -15,9 +15,9 @@ import (
 // fallbackSuite has a 6.12 kernel for good.
 const fallbackSuite = "trixie"
 
-// prepare fetches what is missing, a database only if it is wanted; it may run
-// twice at a time.
-func prepare(postgres bool) error {
+// prepare fetches what is missing, a database and the newest kernel only if they
+// are wanted; it may run twice at a time.
+func prepare(postgres, newest bool) error {
 	cache, err := cacheDir()
 	if err != nil {
 		return err
@@ -37,8 +37,13 @@ func prepare(postgres bool) error {
 		return err
 	}
 	p := &private{dir: filepath.Join(cache, "apt")}
-	if _, err := findKernel(cache); err != nil {
+	if _, err := findKernel(cache, kernelDir); err != nil {
 		if err := p.fetchKernel(cache); err != nil {
+			return err
+		}
+	}
+	if _, err := findKernel(cache, newestDir); err != nil && newest {
+		if err := p.fetchNewest(cache); err != nil {
 			return err
 		}
 	}
@@ -192,25 +197,6 @@ func suites() (codename string, all []string, err error) {
 	return codename, append(all, fallbackSuite), nil
 }
 
-// fetchKernel downloads and unpacks the newest 6.12 cloud kernel.
-func (p *private) fetchKernel(cache string) error {
-	codename, all, err := suites()
-	if err != nil {
-		return err
-	}
-	var failed error
-	for _, suite := range all {
-		if err = p.use(codename, suite); err == nil {
-			err = p.unpackKernel(cache)
-		}
-		if err == nil {
-			return nil
-		}
-		failed = errors.Join(failed, fmt.Errorf("%s: %w", suite, err))
-	}
-	return failed
-}
-
 // drbdDir holds DRBD's programs in the cache, for comparisons; they are not
 // installed, since their package starts services.
 const drbdDir = "drbd-utils"
@@ -229,41 +215,6 @@ func (p *private) fetchDRBD(cache string) error {
 		return err
 	}
 	return replace(root, filepath.Join(cache, drbdDir))
-}
-
-func (p *private) unpackKernel(cache string) error {
-	show, err := output("apt-cache", append(p.options(), "show", "linux-image-cloud-amd64")...)
-	if err != nil {
-		return err
-	}
-	name, ok := kernelPackage(show)
-	if !ok {
-		return errors.New("no 6.12 cloud kernel in there")
-	}
-	root, err := p.unpack(name)
-	if err != nil {
-		return err
-	}
-	// Whichever of the two places the package uses, depmod finds both.
-	if _, err := os.Stat(filepath.Join(root, "lib/modules")); err == nil {
-		if err := os.MkdirAll(filepath.Join(root, "usr/lib"), 0o755); err != nil {
-			return err
-		}
-		if err := os.Rename(filepath.Join(root, "lib/modules"), filepath.Join(root, "usr/lib/modules")); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(filepath.Join(root, "lib")); err != nil {
-			return err
-		}
-	}
-	if err := os.Symlink("usr/lib", filepath.Join(root, "lib")); err != nil {
-		return err
-	}
-	version := strings.TrimPrefix(name, "linux-image-")
-	if _, err := output("depmod", "-b", root, version); err != nil {
-		return err
-	}
-	return replace(root, filepath.Join(cache, "kernel"))
 }
 
 // unpack downloads a package and unpacks it into an empty directory.

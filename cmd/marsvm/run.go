@@ -42,7 +42,11 @@ func run(o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	k, kerr := findKernel(cache)
+	place, err := chosenKernel()
+	if err != nil {
+		return err
+	}
+	k, kerr := findKernel(cache, place)
 	e, eerr := findQemu()
 	if kerr != nil || eerr != nil {
 		return fmt.Errorf("%w; run \"marsvm prepare\" first", errors.Join(kerr, eerr))

@@ -112,8 +112,8 @@ func (m mirror) sourceText(suites ...string) string {
 }
 
 // kernelPackage finds in the output of "apt-cache show linux-image-cloud-amd64"
-// the newest package of a 6.12 kernel it depends on.
-func kernelPackage(show string) (string, bool) {
+// the newest package of a kernel it depends on whose version begins like that.
+func kernelPackage(show, version string) (string, bool) {
 	for line := range strings.Lines(show) {
 		deps, ok := strings.CutPrefix(line, "Depends: ")
 		if !ok {
@@ -121,7 +121,7 @@ func kernelPackage(show string) (string, bool) {
 		}
 		for _, dep := range strings.Split(deps, ",") {
 			f := strings.Fields(dep)
-			if len(f) > 0 && strings.HasPrefix(f[0], "linux-image-6.12.") {
+			if len(f) > 0 && strings.HasPrefix(f[0], "linux-image-"+version) {
 				return f[0], true
 			}
 		}

@@ -28,7 +28,9 @@
 //     of another origin, with another predecessor, or longer than where this
 //     member left it: the fork lies behind.
 //
-// A member never applies anything behind a fork. Lengths count durable bytes
+// A member never applies anything behind a fork, but for one case: when it was
+// made a copy of the designated primary's disk after others had forked off, it has
+// chosen (AfterSync), and need not wait for the others to do so. Lengths count durable bytes
 // only, so a crash can not produce a false alarm.
 //
 // # For people

@@ -63,7 +63,22 @@ func (r *reader) walkFrom(host string) (way history.Way, ok bool) {
 	prev, _ := r.t.Value(symtree.VersionPath(r.res, at.Number-1, host))
 	others, own := r.claimsOf(host)
 	own = history.Since(own, r.t.SkipCheck(r.res, host), at.Number)
-	return history.Walk(history.Point{Log: history.Log{Number: at.Number, Origin: at.Origin}, Pos: at.Pos, Prev: prev}, others, own), true
+	here := history.Point{Log: history.Log{Number: at.Number, Origin: at.Origin}, Pos: at.Pos, Prev: prev}
+	if p := r.t.Primary(r.res); p != host {
+		others = history.AfterSync(here, others, own, p, r.syncEnd(host))
+	}
+	return history.Walk(here, others, own), true
+}
+
+// syncEnd is where the last sync of a member has ended; the zero Point if there
+// was none.
+func (r *reader) syncEnd(host string) (end history.Point) {
+	if v, ok := r.t.Value(symtree.SyncPosPath(r.res, host)); ok {
+		if p, err := symtree.ParseReplay(v); err == nil {
+			end = history.Point{Log: history.Log{Number: p.Number, Origin: p.Origin}, Pos: p.Pos}
+		}
+	}
+	return end
 }
 
 // WalkFrom follows the history from where a member stands; ok is false if its

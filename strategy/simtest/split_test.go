@@ -211,6 +211,16 @@ func (s *split) resolve() {
 	s.c.Wait("the loser to give up the device", func() bool { return loser.Dev() == nil && loser.Actual(symtree.ActualIsPrimary, "0")() })
 	s.n.log("old primary stopped")
 	s.c.Wait("the loser to know the winner", func() bool { return loser.Link(symtree.PrimaryPath(Res)) == winner.Node.Host() })
+	if s.m.said() && s.c.World.Intn(2) == 0 {
+		// It chooses, and does not wait for the loser to do so, too.
+		s.n.log("m is invalidated first")
+		s.m.insist("invalidate", Res, "--timeout=60")
+		s.c.Wait("the sync of the third host", s.m.Synced)
+		acked := j.Acked()
+		s.c.Wait("more writes", func() bool { return j.Acked() > acked+3 })
+		at := winner.Replay(winner.Node.Host())
+		s.c.Wait("the third host to follow", func() bool { return !s.m.said() && s.m.Replay("m").Compare(at) > 0 })
+	}
 	loser.insist("invalidate", Res, "--timeout=60")
 	s.c.RunFor(5 * time.Second)
 	if s.m.said() {
