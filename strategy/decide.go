@@ -79,12 +79,13 @@ func (f *Facts) past() []history.Claim { return history.Since(f.Own, f.Skip, f.R
 // what others say of another branch must not keep it from becoming whole. And
 // later what they said of branches before that counts no more.
 func (f *Facts) relevant() []history.Claim {
-	switch {
-	case f.Primary == "" || f.Primary == f.Me:
-		return slices.Clone(f.Claims)
-	case f.Consistent():
+	lead := f.Primary
+	if lead == f.Me {
+		lead = f.SyncFrom
+	}
+	if f.Consistent() || f.Primary == "" || f.Primary == f.Me {
 		end := history.Point{Log: history.Log{Number: f.SyncPos.Number, Origin: f.SyncPos.Origin}, Pos: f.SyncPos.Pos}
-		return slices.Clone(history.AfterSync(f.point(), f.Claims, f.past(), f.Primary, end))
+		return slices.Clone(history.AfterSync(f.point(), f.Claims, f.past(), lead, end))
 	}
 	var list []history.Claim
 	for _, c := range f.Claims {

@@ -1,6 +1,9 @@
 package history
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // AfterSync drops the claims of members whose branch a sync has left behind: a
 // member that was made a copy of lead (manual 1.4.3.1, invalidate), up to the
@@ -18,8 +21,9 @@ func AfterSync(at Point, claims, own []Claim, lead string, end Point) []Claim {
 	for _, c := range claims {
 		by[c.Host] = append(by[c.Host], c)
 	}
-	if Walk(at, by[lead], own).Split != nil {
-		return claims // this member is not on lead's branch
+	agrees := func(c Claim) bool { return c.Log == at.Log && c.Prev == Head(at.Prev) }
+	if !slices.ContainsFunc(by[lead], agrees) || Walk(at, by[lead], own).Split != nil {
+		return claims // this member is not on lead's branch, as far as is known
 	}
 	past := map[string]bool{}
 	for host, theirs := range by { // order does not matter: each is judged alone

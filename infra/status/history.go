@@ -54,8 +54,9 @@ func (r *reader) claimsOf(host string) (others, own []history.Claim) {
 	return others, own
 }
 
-// walkFrom follows the history from where a member stands.
-func (r *reader) walkFrom(host string) (way history.Way, ok bool) {
+// walkFrom follows the history from where a member stands: as it does itself, or
+// with regard to all branches, such as its last sync has left behind, too.
+func (r *reader) walkFrom(host string, all bool) (way history.Way, ok bool) {
 	at, ok := r.t.Replay(r.res, host)
 	if !ok {
 		return way, false
@@ -64,10 +65,20 @@ func (r *reader) walkFrom(host string) (way history.Way, ok bool) {
 	others, own := r.claimsOf(host)
 	own = history.Since(own, r.t.SkipCheck(r.res, host), at.Number)
 	here := history.Point{Log: history.Log{Number: at.Number, Origin: at.Origin}, Pos: at.Pos, Prev: prev}
-	if p := r.t.Primary(r.res); p != host {
-		others = history.AfterSync(here, others, own, p, r.syncEnd(host))
+	if !all {
+		others = history.AfterSync(here, others, own, r.lead(host), r.syncEnd(host))
 	}
 	return history.Walk(here, others, own), true
+}
+
+// lead is whom a member follows: the designated primary, and where it is that
+// itself, the one it was synced from.
+func (r *reader) lead(host string) string {
+	if p := r.t.Primary(r.res); p != host {
+		return p
+	}
+	from, _ := r.t.Value(symtree.SyncFromPath(r.res, host))
+	return from
 }
 
 // syncEnd is where the last sync of a member has ended; the zero Point if there
@@ -81,10 +92,10 @@ func (r *reader) syncEnd(host string) (end history.Point) {
 	return end
 }
 
-// WalkFrom follows the history from where a member stands; ok is false if its
-// replay link is missing or damaged.
+// WalkFrom follows the history from where a member stands, with regard to all
+// branches; ok is false if its replay link is missing or damaged.
 func WalkFrom(t *symtree.Tree, res, host string) (way history.Way, ok bool) {
-	return newReader(t, res).walkFrom(host)
+	return newReader(t, res).walkFrom(host, true)
 }
 
 // Reference is the member that the others are measured by: the designated

@@ -183,7 +183,7 @@ func (m *Member) splits(r *reader) {
 	if said = Reason(said); said != "" {
 		m.Splits = append(m.Splits, Split{Why: said, Said: true})
 	}
-	if way, ok := r.walkFrom(m.Host); ok && way.Split != nil {
+	if way, ok := r.walkFrom(m.Host, false); ok && way.Split != nil {
 		m.Splits = append(m.Splits, Split{Number: way.Split.Number, Pos: way.Split.Pos, Why: way.Split.Why})
 	}
 }

@@ -220,6 +220,7 @@ func (s *split) resolve() {
 		s.c.Wait("more writes", func() bool { return j.Acked() > acked+3 })
 		at := winner.Replay(winner.Node.Host())
 		s.c.Wait("the third host to follow", func() bool { return !s.m.said() && s.m.Replay("m").Compare(at) > 0 })
+		s.refuse() // it follows, but nobody takes over while there is another branch
 	}
 	loser.insist("invalidate", Res, "--timeout=60")
 	s.c.RunFor(5 * time.Second)
