@@ -69,6 +69,7 @@ type worker struct {
 	diskErr   error
 	diskUntil time.Duration // no new attempt before
 	diskLost  error         // a flush failed: the disk is to be opened anew
+	diskWas   error         // it was, but no flush has worked since
 	diskSick  error         // writes fail, and are repeated
 	diskIll   error         // a flush failed: the logger writes everything once more
 
@@ -195,7 +196,7 @@ func (w *worker) stepLost() {
 	}
 	w.disk.ForceOff()
 	if w.disk.Off() && w.remove(w.disk.Brick) {
-		w.disk, w.diskErr, w.diskLost = nil, w.diskLost, nil
+		w.disk, w.diskErr, w.diskWas, w.diskLost = nil, w.diskLost, w.diskLost, nil
 		w.diskUntil = w.env.Mono() + 2*time.Second
 		w.retry.Reset(2 * time.Second)
 	}
@@ -317,7 +318,7 @@ func (w *worker) stepDisk() {
 		}
 	}
 	if !w.want.Attach && w.disk == nil {
-		w.diskErr, w.diskUntil = nil, 0
+		w.diskErr, w.diskWas, w.diskUntil = nil, nil, 0
 	}
 }
 
@@ -333,7 +334,7 @@ func (w *worker) tell() {
 	if w.diskErr != nil {
 		s.AttachErr = w.diskErr.Error()
 	}
-	if err := cmp.Or(w.diskIll, w.diskLost); err != nil {
+	if err := cmp.Or(w.diskIll, w.diskLost, w.diskWas); err != nil {
 		s.DiskErr = err.Error()
 	}
 	if w.diskSick != nil {

@@ -200,8 +200,9 @@ func (w *worker) durable(number int, end int64) {
 	w.grow(history.Log{Number: number, Origin: w.me}, end)
 }
 
-// position is told by the logger when links are to be written.
+// position is told by the logger when links are to be written: the disk was flushed.
 func (w *worker) position(i translogger.Info) {
+	w.diskWas = nil
 	p := position{Info: i, replay: w.mode == Replaying, bypass: w.logger.Bypass()}
 	if w.mode == Primary {
 		if id, ok := w.logger.Log(); ok && id.Number != i.Number {

@@ -37,8 +37,12 @@ func TestSimSecondaryDisk(t *testing.T) {
 				return strings.Contains(text, simenv.ErrIO.Error())
 			}
 			c.Wait("the secondary to say so", said)
-			e.progress(15 * time.Second)
-			c.Wait("the secondary to say so again, when it has tried anew", said)
+			for end := c.World.Now() + 15*time.Second; c.World.Now() < end; {
+				e.progress(200 * time.Millisecond)
+				if !said() { // also while it tries anew
+					c.Fatalf("the secondary says that its disk is well\n%s", c.Dump())
+				}
+			}
 			fails = false
 			c.Wait("the disk to be well again", b.Actual("disk-error", symtree.None))
 			c.quiesce(e.a, e.l, b)
