@@ -8,7 +8,7 @@ import "mars/infra/status"
 func statusCommands() []command {
 	const look = wantTree | inspects
 	return []command{
-		{name: "explain", usage: "[RES]", group: grpInspect, brief: "why nothing is happening, and what to type next", scope: anyResource, needs: look | speaksJSON, reads: readsStatus, run: explain},
+		{name: "explain", usage: "[RES]", group: grpInspect, brief: "why nothing is happening, and what to type next", scope: anyResource, needs: look | speaksJSON, reads: readsExplain, run: explain},
 		{name: "watch", usage: "[RES]", group: grpInspect, brief: "what is there, then every change, as lines of JSON; --timeout ends it", scope: anyResource, needs: look | speaksJSON, timeout: -1, run: watch},
 	}
 }

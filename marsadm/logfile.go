@@ -71,7 +71,7 @@ func (x *run) openLog(arg string) (*openedLog, error) {
 	if rel, err := x.relative(arg); err == nil && x.open() == nil {
 		return x.openOwn(rel)
 	}
-	o, ok := x.sys.(opener)
+	o, ok := bare(x.sys).(opener)
 	if !ok {
 		return nil, die("'%s' is not below /mars", arg)
 	}

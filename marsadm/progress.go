@@ -31,7 +31,7 @@ type meter struct {
 // newMeter begins to watch the resource that the command is at.
 func (x *run) newMeter() *meter {
 	m := &meter{x: x}
-	if t, ok := x.sys.(terminal); ok && x.focus != nil {
+	if t, ok := bare(x.sys).(terminal); ok && x.focus != nil {
 		m.columns = t.Columns()
 	}
 	return m

@@ -68,13 +68,50 @@ func readsView(x *run, resDir, below string) env.Want {
 	return max(value(below == "" || strings.HasPrefix(below, "data-")), just(resDir == symtree.ResourceDir(x.word)))
 }
 
-// readsStatus is for the status of all: the newest stamp of all links is only
-// told in JSON.
-func readsStatus(x *run, _, _ string) env.Want {
+// readsStatus is for the status of all. In JSON that is everything, and the
+// newest stamp of all links.
+func readsStatus(x *run, _, below string) env.Want {
 	if x.opt.json {
 		return env.WantAll
 	}
-	return env.WantValue
+	return value(!strings.HasPrefix(below, "todo-") && aboutPeers(below, symtree.ActualIsPrimary, symtree.ActualIsAttached, symtree.ActualOpenCount, actualSplit) || aboutOwn(x, below))
+}
+
+// readsExplain is for why nothing is happening.
+func readsExplain(x *run, _, below string) env.Want {
+	return value(aboutPeers(below, symtree.ActualIsPrimary, actualSplit, actualWhy) || aboutOwn(x, below))
+}
+
+// aboutOwn tells whether it is about the acting host or this one.
+func aboutOwn(x *run, below string) bool {
+	return ofHost(below, x.host) || ofHost(below, x.sys.Place().Host)
+}
+
+// aboutPeers tells whether something about other members is told by it: their
+// history, their switches, and those of their facts.
+func aboutPeers(below string, facts ...string) bool {
+	name, key, inside := strings.Cut(below, "/")
+	kind, _, _ := strings.Cut(name, "-")
+	switch kind {
+	case "actual":
+		return !inside || slices.Contains(facts, key)
+	case "connect", "syncfrom", "device", "actsize", "verifystatus", "local", "defaults", "userspace":
+		return false
+	}
+	return true
+}
+
+// readsErrors is for what is wrong anywhere.
+func readsErrors(x *run, _, below string) env.Want {
+	name, key, inside := strings.Cut(below, "/")
+	kind, _, _ := strings.Cut(name, "-")
+	switch kind {
+	case "replay", "version", "skip":
+		return env.WantValue
+	case "actual":
+		return value(!inside || slices.Contains([]string{symtree.ActualIsPrimary, actualSplit, actualDisk, actualLog, symtree.ActualHasEmergency}, key))
+	}
+	return value(basic(x, below))
 }
 
 // readsBasic is for what is not in links at all.
@@ -82,8 +119,8 @@ func readsBasic(x *run, _, below string) env.Want { return value(basic(x, below)
 
 // readsBranches is for what follows all branches of the history: what it deletes
 // must be older than the order.
-func readsBranches(_ *run, _, below string) env.Want {
-	return max(env.WantValue, just(strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-")))
+func readsBranches(x *run, _, below string) env.Want {
+	return max(just(strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-")), value(basic(x, below) || strings.HasPrefix(below, "replay-") || primaryFact(below)))
 }
 
 // readsNone is for commands that are about the cluster alone.

@@ -37,6 +37,16 @@ func readScenes() map[string]func(s *fakeSys) {
 		"syncing": func(s *fakeSys) { s.set("resource-r/syncstatus-B", "4096", "resource-r/actual-B/is-syncing", "1") },
 		"healing": func(s *fakeSys) { s.set("resource-r/syncpos-B", "log-000000001-A,501,0") },
 		"small":   func(s *fakeSys) { s.set("resource-r/actsize-B", "4096") },
+		"peer": func(s *fakeSys) {
+			s.set("resource-r/actual-A/open-count", "2", "resource-r/actual-A/is-attached", "0", "resource-r/actual-A/has-emergency", "1", "resource-r/actual-A/disk-error", "no such device",
+				"resource-r/actual-A/log-error", "no space", "resource-r/actual-A/why", "because", "resource-r/actual-A/split-brain", "says A", "resource-r/actual-A/msg-x", "text",
+				"resource-r/syncstatus-A", "4096", "resource-r/todo-A/sync", "0", "resource-r/skip-check-B", "1", "resource-r/device-A", "dev")
+		},
+		"laggard": func(s *fakeSys) {
+			v := symtree.VersionValue(1, "B", 900, "")
+			s.set("resource-r/primary", "B", "resource-r/actual-B/is-primary", "1", "resource-r/actual-A/is-primary", "0", "resource-r/version-000000001-B", v,
+				"resource-r/version-000000002-B", symtree.VersionValue(2, "B", 7, v), "resource-r/replay-B", "log-000000002-B,7,0", "resource-r/todo-A/connect", "0", "resource-r/actual-A/why", "because")
+		},
 	}
 }
 
@@ -47,7 +57,7 @@ func TestReads(t *testing.T) {
 		if testing.Short() && name != "plain" && name != "split" {
 			continue
 		}
-		for _, row := range manualRows() {
+		for _, row := range append(manualRows(), manualRow{"explain", "", "R", ""}, manualRow{"status", "", "R", "--json"}, manualRow{"explain", "", "R", "--json"}) {
 			for word := range strings.FieldsSeq(row.words) {
 				for _, form := range []string{"r", "all", "r --host=A"} {
 					if !strings.ContainsAny(row.kind, "Ro") && form != "r" {

@@ -27,7 +27,9 @@ const (
 
 // run is one command under way.
 type run struct {
-	sys  Sys
+	sys   Sys
+	flush func() // of what was said
+
 	opt  options
 	cmd  *command
 	args []string // behind the command, and behind the resource if it takes one
@@ -71,7 +73,9 @@ func dieHint(hint, format string, a ...any) error {
 func Run(sys Sys, args []string) int { return (&run{sys: sys}).main(args) }
 
 func (x *run) main(args []string) int {
-	sys := x.sys
+	sys := gather(x.sys)
+	defer sys.flush()
+	x.sys, x.flush = sys, sys.flush
 	words, opt, err := parseLine(args, sys.Place())
 	if err != nil {
 		return x.fail(err)

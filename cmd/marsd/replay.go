@@ -117,7 +117,7 @@ func (r *recovery) replayLog() (next history.Log, err error) {
 	if cur.Number == 1 {
 		prev = ""
 	}
-	claims, own := r.claims()
+	claims, own := history.Apart(history.Claims(r.tree, r.res), r.host)
 	// What this host has claimed of the log itself counts as much as others'
 	// word: somebody may have gone on without the rest of it. What it has
 	// claimed of its next log does not: the file tells where this one ends.
@@ -311,24 +311,4 @@ func (r *recovery) following(way history.Way, cur history.Log, end int64) histor
 		return own
 	}
 	return history.Log{}
-}
-
-// claims are the version links of the members, others' and own.
-func (r *recovery) claims() (others, own []history.Claim) {
-	for _, v := range r.tree.Versions(r.res) {
-		link, err := symtree.ParseVersion(v.Value)
-		if err != nil || link.Number != v.Number || !r.tree.IsMember(r.res, v.Host) {
-			continue
-		}
-		c := history.Claim{Host: v.Host, Log: history.Log{Number: link.Number, Origin: link.Origin}, Len: link.Pos, Head: link.VersionHead.String()}
-		if link.Prev != nil {
-			c.Prev = link.Prev.String()
-		}
-		if v.Host == r.host {
-			own = append(own, c)
-		} else {
-			others = append(others, c)
-		}
-	}
-	return others, own
 }

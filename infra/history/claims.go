@@ -1,24 +1,39 @@
 package history
 
-import "mars/infra/symtree"
+import (
+	"strings"
+
+	"mars/infra/symtree"
+)
 
 // Claims reads the version links of a resource's members as claims, by log
 // number, then by host. Links of hosts that left, and such as are damaged, say
 // nothing.
 func Claims(t *symtree.Tree, res string) []Claim {
-	var list []Claim
-	for _, v := range t.Versions(res) {
+	versions := t.Versions(res)
+	list := make([]Claim, 0, len(versions))
+	for _, v := range versions {
 		link, err := symtree.ParseVersion(v.Value)
 		if err != nil || link.Number != v.Number || !t.IsMember(res, v.Host) {
 			continue
 		}
-		c := Claim{Host: v.Host, Log: Log{link.Number, link.Origin}, Len: link.Pos, Head: link.VersionHead.String(), Stamp: v.Stamp}
-		if link.Prev != nil {
-			c.Prev = link.Prev.String()
-		}
-		list = append(list, c)
+		head, prev, _ := strings.Cut(v.Value, ":") // there is one way to write them
+		list = append(list, Claim{Host: v.Host, Log: Log{link.Number, link.Origin}, Len: link.Pos, Head: head, Prev: prev, Stamp: v.Stamp})
 	}
 	return list
+}
+
+// Apart are the claims of all members but one, and those of that one.
+func Apart(claims []Claim, host string) (others, own []Claim) {
+	others = make([]Claim, 0, len(claims))
+	for _, c := range claims {
+		if c.Host == host {
+			own = append(own, c)
+		} else {
+			others = append(others, c)
+		}
+	}
+	return others, own
 }
 
 // Since drops those of a member's own claims that a skip has made void: after

@@ -156,6 +156,7 @@ func step(log Log, prev string, claims []Claim) (*successor, *Split) {
 // a fixed order.
 func successors(log Log, prev string, claims []Claim) []successor {
 	var list []successor
+	head, at := "", Open // most say the same of the log's end: its digest is made once
 	for _, c := range claims {
 		if mutant.Is(mutant.GapAccepted) && c.Prev == "" && c.Log.Number > log.Number+1 {
 			list = append(list, successor{c.Log, lengthOf(log, claims), c.Host})
@@ -168,7 +169,10 @@ func successors(log Log, prev string, claims []Claim) []successor {
 		if err != nil || p.Number != log.Number || p.Origin != log.Origin {
 			continue
 		}
-		if Head(Value(log, p.Pos, prev)) != c.Prev && !mutant.Is(mutant.UnchainedRotation) {
+		if p.Pos != at {
+			head, at = Head(Value(log, p.Pos, prev)), p.Pos
+		}
+		if head != c.Prev && !mutant.Is(mutant.UnchainedRotation) {
 			continue
 		}
 		s := successor{c.Log, p.Pos, c.Host}

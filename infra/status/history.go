@@ -3,6 +3,8 @@
 package status
 
 import (
+	"strings"
+
 	"mars/infra/history"
 	"mars/infra/symtree"
 )
@@ -19,39 +21,15 @@ type reader struct {
 
 func newReader(t *symtree.Tree, res string) *reader {
 	r := &reader{t: t, res: res, reference: Reference(t, res), lengths: map[int]symtree.VersionHead{}}
-	versions := t.Versions(res)
-	r.claims = make([]history.Claim, 0, len(versions))
-	for _, v := range versions {
-		link, err := symtree.ParseVersion(v.Value)
-		if err != nil || link.Number != v.Number {
-			continue
+	r.claims = history.Claims(t, res)
+	for _, c := range r.claims {
+		if c.Host == r.reference {
+			digest, _, _ := strings.Cut(c.Head, ",")
+			r.end = symtree.VersionHead{Digest: digest, Number: c.Log.Number, Origin: c.Log.Origin, Pos: c.Len}
+			r.lengths[c.Log.Number] = r.end
 		}
-		if v.Host == r.reference {
-			r.end, r.lengths[v.Number] = link.VersionHead, link.VersionHead
-		}
-		if !t.IsMember(res, v.Host) {
-			continue
-		}
-		c := history.Claim{Host: v.Host, Log: history.Log{Number: link.Number, Origin: link.Origin}, Len: link.Pos, Head: link.VersionHead.String()}
-		if link.Prev != nil {
-			c.Prev = link.Prev.String()
-		}
-		r.claims = append(r.claims, c)
 	}
 	return r
-}
-
-// claimsOf are the claims of all members but one, and those of that one.
-func (r *reader) claimsOf(host string) (others, own []history.Claim) {
-	others = make([]history.Claim, 0, len(r.claims))
-	for _, c := range r.claims {
-		if c.Host == host {
-			own = append(own, c)
-		} else {
-			others = append(others, c)
-		}
-	}
-	return others, own
 }
 
 // walkFrom follows the history from where a member stands: as it does itself, or
@@ -62,7 +40,7 @@ func (r *reader) walkFrom(host string, all bool) (way history.Way, ok bool) {
 		return way, false
 	}
 	prev, _ := r.t.Value(symtree.VersionPath(r.res, at.Number-1, host))
-	others, own := r.claimsOf(host)
+	others, own := history.Apart(r.claims, host)
 	own = history.Since(own, r.t.SkipCheck(r.res, host), at.Number)
 	here := history.Point{Log: history.Log{Number: at.Number, Origin: at.Origin}, Pos: at.Pos, Prev: prev}
 	if !all {

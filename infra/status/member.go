@@ -124,11 +124,12 @@ func MemberOf(t *symtree.Tree, res, host string) *Member { return newReader(t, r
 
 func (r *reader) member(host string) *Member {
 	t, res := r.t, r.res
+	facts, switches := t.Folder(symtree.ActualDir(res, host)), t.Folder(symtree.TodoDir(res, host))
 	act := func(key string) int64 {
-		n, _ := t.Int(symtree.ActualPath(res, host, key))
+		n, _ := facts.Int(key)
 		return n
 	}
-	todo := func(key string) bool { return t.Bool(symtree.TodoPath(res, host, key)) }
+	todo := switches.Bool
 	m := &Member{
 		Host: host, Designated: t.Primary(res) == host, Primary: act(symtree.ActualIsPrimary) != 0, Emergency: act(symtree.ActualHasEmergency) != 0,
 		Disk:     Disk{Attached: act(symtree.ActualIsAttached) != 0, Size: Unknown},
@@ -139,7 +140,7 @@ func (r *reader) member(host string) *Member {
 		Replay:   Replay{Active: act(symtree.ActualIsReplaying) != 0, Rate: rateOf(act(symtree.ActualReplayRate)), Code: act(symtree.ActualReplayCode)},
 		Lag:      Unknown, Fetched: Unknown, Splits: []Split{}, Messages: []Message{},
 	}
-	m.paths(t, res)
+	m.paths(t, res, facts)
 	m.Sync.Total, _ = t.Size(res)
 	m.Sync.Done, _ = t.Int(symtree.SyncStatusPath(res, host))
 	m.Sync.From, _ = t.Value(symtree.SyncFromPath(res, host))
@@ -165,7 +166,7 @@ func (r *reader) member(host string) *Member {
 // rateOf turns the KiB/s of a link into bytes per second.
 func rateOf(kb int64) int64 { return max(kb, 0) << 10 }
 
-func (m *Member) paths(t *symtree.Tree, res string) {
+func (m *Member) paths(t *symtree.Tree, res string, facts symtree.Folder) {
 	m.Disk.Path, _ = t.Value(symtree.DataPath(res, m.Host))
 	if n, ok := t.Int(symtree.ActSizePath(res, m.Host)); ok && n >= 0 {
 		m.Disk.Size = Amount(n)
@@ -174,7 +175,7 @@ func (m *Member) paths(t *symtree.Tree, res string) {
 	if name, ok := t.Value(symtree.DevicePath(res, m.Host)); ok && symtree.CheckDevice(name) == nil {
 		m.Device.Name = name
 	}
-	n, ok := t.Int(symtree.ActualPath(res, m.Host, symtree.ActualDevice(m.Device.Name)))
+	n, ok := facts.Int(symtree.ActualDevice(m.Device.Name))
 	m.Device.Present = n != 0 || !ok && m.Primary
 }
 
@@ -189,12 +190,12 @@ func (m *Member) splits(r *reader) {
 }
 
 func (m *Member) messages(t *symtree.Tree, res string) {
-	why, _ := t.Value(symtree.ActualPath(res, m.Host, ActualWhy))
+	facts := t.Folder(symtree.ActualDir(res, m.Host))
+	why, _ := facts.Value(ActualWhy)
 	m.Why = Reason(why)
-	for _, it := range t.List(symtree.ActualDir(res, m.Host)) {
-		name, ok := strings.CutPrefix(symtree.Base(it.Path), "msg-")
-		if ok && it.Kind == symtree.Link && it.Value != "OK" && Reason(it.Value) != "" {
-			m.Messages = append(m.Messages, Message{name, it.Value})
+	for _, name := range facts.Names("msg-") {
+		if text, ok := facts.Value(name); ok && text != "OK" && Reason(text) != "" {
+			m.Messages = append(m.Messages, Message{strings.TrimPrefix(name, "msg-"), text})
 		}
 	}
 }

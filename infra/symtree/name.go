@@ -36,17 +36,28 @@ func parse(path string) Name {
 	if len(path) > MaxPath || strings.Count(path, "/") >= MaxDepth {
 		return Name{}
 	}
-	from, to, skip, res := KindUUID, KindResourceDir, 0, ""
-	if in, ok := strings.CutPrefix(path, resourcePrefix); ok {
-		res, path, ok = strings.Cut(in, "/")
-		if !goodResource(res) {
-			return Name{}
-		}
-		if !ok {
-			return Name{Kind: KindResourceDir, Resource: res}
-		}
-		from, to, skip = KindResourceDir+1, kindEnd, len(resourcePrefix+"$r/")
+	in, ok := strings.CutPrefix(path, resourcePrefix)
+	if !ok {
+		return parseBy(KindUUID, KindResourceDir, 0, "", path)
 	}
+	res, path, ok := strings.Cut(in, "/")
+	if !goodResource(res) {
+		return Name{}
+	}
+	if !ok {
+		return Name{Kind: KindResourceDir, Resource: res}
+	}
+	return parseIn(res, path)
+}
+
+// parseIn is parse for a path relative to the directory of a resource.
+func parseIn(res, path string) Name {
+	return parseBy(KindResourceDir+1, kindEnd, len(resourcePrefix+"$r/"), res, path)
+}
+
+// parseBy tries the rules from one kind up to another, but for the first bytes of
+// their patterns.
+func parseBy(from, to Kind, skip int, res, path string) Name {
 	for k := from; k < to && path != ""; k++ {
 		pattern := rules[k].pattern[skip:]
 		if pattern[0] != path[0] { // every pattern begins with a letter
@@ -58,6 +69,48 @@ func parse(path string) Name {
 		}
 	}
 	return Name{}
+}
+
+// inside is a directory, many of whose names are asked for.
+type inside struct {
+	dir string
+	of  Kind // of the directory itself, KindNone for the root
+}
+
+func inDir(dir string) inside { return inside{dir, parse(dir).Kind} }
+
+// kind is parse for a name in the directory, without putting the path together
+// where the name alone decides. Most names of a tree are such.
+func (in inside) kind(base string) Kind {
+	if strings.IndexByte(base, '/') >= 0 {
+		return KindNone
+	}
+	switch {
+	case in.dir == ".":
+		return parse(base).Kind
+	case in.of == KindResourceDir:
+		return parseIn("", base).Kind
+	}
+	if k := keysOf(in.of); k != KindNone {
+		if !goodKey(base) {
+			return KindNone
+		}
+		return k
+	}
+	return parse(join(in.dir, base)).Kind
+}
+
+// keysOf is the kind of all names in a directory in which any key may stand.
+func keysOf(dir Kind) Kind {
+	switch dir {
+	case KindTodoDir:
+		return KindTodo
+	case KindActualDir:
+		return KindActual
+	case KindGlobalActualDir:
+		return KindGlobalActual
+	}
+	return KindNone
 }
 
 // match takes path apart by one pattern.
@@ -176,6 +229,14 @@ func join(dir, base string) string {
 		return base
 	}
 	return dir + "/" + base
+}
+
+// lenJoined is the length of join.
+func lenJoined(dir, base string) int64 {
+	if dir == "." || dir == "" {
+		return int64(len(base))
+	}
+	return int64(len(dir) + 1 + len(base))
 }
 
 // userRoot is how paths begin in links and arguments, whatever --mars-dir is.

@@ -75,6 +75,29 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// TestInside: a name taken in its directory is what it is as a path.
+func TestInside(t *testing.T) {
+	dirs := []string{".", "ips", "todo-global", "userspace", "userspace/a", "defaults", "defaults-h", "actual-h", "pki", "resource-r", "resource-r/todo-h", "resource-r/actual-h",
+		"resource-r/local-h", "resource-r/userspace", "resource-r/defaults", "resource-r/defaults-h", "resource-1", "nowhere", "resource-r/todo-" + strings.Repeat("x", 64)}
+	names := []string{"uuid", "ip-a", "delete-000000001", "delete-000000001-a", "deleted-a", "a b", "k", "is-attached", ".x", "-x", ".tmp-k", ".deleted-k", "", ".", "..", "a/b", "size", "data-h",
+		"log-000000001-h", "version-000000001-h", "log-1-h", "todo-h", "actual-h", "all", "resource-r", "resource-all", "resource-r/size", "cert-h", strings.Repeat("k", 128), strings.Repeat("k", 129)}
+	for _, dir := range dirs {
+		for _, name := range names {
+			path := dir + "/" + name
+			if dir == "." {
+				path = name
+			}
+			want, _ := Parse(path)
+			if strings.Contains(name, "/") {
+				want.Kind = KindNone // no name of an entry
+			}
+			if got := inDir(dir).kind(name); got != want.Kind {
+				t.Errorf("%q in %q is %v, want %v", name, dir, got, want.Kind)
+			}
+		}
+	}
+}
+
 // TestPaths: each constructor makes a name of its kind, and every kind but
 // those that are never written by us has a constructor.
 func TestPaths(t *testing.T) {

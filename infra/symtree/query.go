@@ -10,11 +10,7 @@ import (
 
 // Value returns the value of the link at path; ok is false if there is none.
 func (t *Tree) Value(path string) (value string, ok bool) {
-	e, ok := t.Get(path)
-	if !ok || e.Kind != Link {
-		return "", false
-	}
-	return e.Value, true
+	return t.Folder(Parent(path)).Value(Base(path))
 }
 
 // Stamp returns the stamp of the link at path.
@@ -26,7 +22,52 @@ func (t *Tree) Stamp(path string) (stamp int64, ok bool) {
 // Int returns the value of a link that is a number; ok is false if there is no
 // such link or it is none.
 func (t *Tree) Int(path string) (n int64, ok bool) {
-	value, ok := t.Value(path)
+	return t.Folder(Parent(path)).Int(Base(path))
+}
+
+// Bool returns the value of a switch; a link that is missing or not a switch
+// is off.
+func (t *Tree) Bool(path string) bool {
+	return t.Folder(Parent(path)).Bool(Base(path))
+}
+
+// Folder is one directory, for whoever asks for many of the names in it.
+type Folder struct {
+	names   []string
+	entries map[string]Entry
+}
+
+// Folder is the directory of that name; one that does not exist is empty. It is
+// valid until the tree changes.
+func (t *Tree) Folder(dir string) Folder {
+	if d := t.dirs[dir]; d != nil {
+		return Folder{d.names, d.entries}
+	}
+	return Folder{}
+}
+
+// Names are those that begin with prefix, sorted.
+func (f Folder) Names(prefix string) []string {
+	from, _ := slices.BinarySearch(f.names, prefix)
+	to := from
+	for to < len(f.names) && strings.HasPrefix(f.names[to], prefix) {
+		to++
+	}
+	return f.names[from:to:to]
+}
+
+// Value is Tree.Value of that name.
+func (f Folder) Value(base string) (value string, ok bool) {
+	e, ok := f.entries[base]
+	if !ok || e.Kind != Link {
+		return "", false
+	}
+	return e.Value, true
+}
+
+// Int is Tree.Int of that name.
+func (f Folder) Int(base string) (n int64, ok bool) {
+	value, ok := f.Value(base)
 	if !ok {
 		return 0, false
 	}
@@ -34,12 +75,10 @@ func (t *Tree) Int(path string) (n int64, ok bool) {
 	return n, err == nil
 }
 
-// Bool returns the value of a switch; a link that is missing or not a switch
-// is off.
-func (t *Tree) Bool(path string) bool {
-	value, _ := t.Value(path)
-	on, _ := ParseBool(value)
-	return on
+// Bool is Tree.Bool of that name.
+func (f Folder) Bool(base string) bool {
+	value, _ := f.Value(base)
+	return value == FormatBool(true)
 }
 
 // UUID is the cluster's identity, empty if there is none.

@@ -177,6 +177,7 @@ func (s *Store) wanted(path string) env.Want {
 // directories, which are still empty there.
 func (s *Store) take(t *Tree, markers map[string]int64, dir string, infos []env.FileInfo) (below []string, err error) {
 	t.expect(dir, len(infos))
+	in := inDir(dir)
 	for _, fi := range infos {
 		if name, ok := strings.CutPrefix(fi.Name, MarkerPrefix); ok {
 			path := join(dir, name)
@@ -185,27 +186,26 @@ func (s *Store) take(t *Tree, markers map[string]int64, dir string, infos []env.
 			}
 			continue
 		}
-		path := join(dir, fi.Name)
-		n, err := Parse(path)
-		if err != nil || Hidden(fi.Name) {
+		kind := in.kind(fi.Name)
+		if kind == KindNone || Hidden(fi.Name) {
 			continue
 		}
-		how := s.wanted(path)
-		if how == env.WantNothing {
+		if s.want != nil && s.wanted(join(dir, fi.Name)) == env.WantNothing {
 			continue
 		}
 		switch {
-		case fi.Kind == env.KindDir && n.Kind.Allows(Dir):
+		case fi.Kind == env.KindDir && kind.Allows(Dir):
+			path := join(dir, fi.Name)
 			t.Set(path, Entry{Kind: Dir, Stamp: fi.MtimeNS})
 			if s.want == nil || s.want(path) != env.WantNothing {
 				below = append(below, path)
 			}
-		case fi.Kind == env.KindFile && n.Kind.Allows(File):
-			t.Set(path, Entry{Kind: File, Stamp: fi.MtimeNS, Size: fi.Size})
-		case fi.Kind == env.KindLink && n.Kind.Allows(Link) && fi.Value != "":
-			t.SetLink(path, fi.Value, fi.MtimeNS)
-		case fi.Kind == env.KindLink && n.Kind.Allows(Link):
-			if err := s.loadLink(t, path, fi); err != nil {
+		case fi.Kind == env.KindFile && kind.Allows(File):
+			t.put(dir, fi.Name, Entry{Kind: File, Stamp: fi.MtimeNS, Size: fi.Size})
+		case fi.Kind == env.KindLink && kind.Allows(Link) && fi.Value != "":
+			t.put(dir, fi.Name, Entry{Kind: Link, Value: fi.Value, Stamp: fi.MtimeNS})
+		case fi.Kind == env.KindLink && kind.Allows(Link):
+			if err := s.loadLink(t, join(dir, fi.Name), fi); err != nil {
 				return nil, err
 			}
 		}

@@ -97,8 +97,10 @@ func (t *Tree) Exists(path string) bool {
 // above are made as needed. Where a link stands in the way of a directory or a
 // directory with entries in it in the way of a link, nothing changes and Set
 // returns false.
-func (t *Tree) Set(path string, e Entry) bool {
-	dir, base := Parent(path), Base(path)
+func (t *Tree) Set(path string, e Entry) bool { return t.put(Parent(path), Base(path), e) }
+
+// put is Set for a path that is in two parts already.
+func (t *Tree) put(dir, base string, e Entry) bool {
 	d := t.dirs[dir]
 	if d == nil {
 		if !t.Set(dir, Entry{Kind: Dir}) {
@@ -108,10 +110,10 @@ func (t *Tree) Set(path string, e Entry) bool {
 	}
 	old, had := d.entries[base]
 	if had && old.Kind == Dir && e.Kind != Dir {
-		if len(t.dirs[path].names) > 0 {
+		if path := join(dir, base); len(t.dirs[path].names) > 0 {
 			return false
 		}
-		delete(t.dirs, path)
+		delete(t.dirs, join(dir, base))
 	}
 	if had && old.Kind != Dir && e.Kind == Dir {
 		return false
@@ -119,12 +121,14 @@ func (t *Tree) Set(path string, e Entry) bool {
 	if !had {
 		d.insert(base)
 		t.len++
-		t.bytes += int64(len(path))
+		t.bytes += lenJoined(dir, base)
 	}
 	t.bytes += int64(len(e.Value) - len(old.Value))
 	d.entries[base] = e
-	if e.Kind == Dir && t.dirs[path] == nil {
-		t.dirs[path] = newDir()
+	if e.Kind == Dir {
+		if path := join(dir, base); t.dirs[path] == nil {
+			t.dirs[path] = newDir()
+		}
 	}
 	return true
 }

@@ -47,7 +47,11 @@ func InitialVersion(number int, origin string) string {
 }
 
 func versionDigest(number int, origin string, pos int64, prevValue string) string {
-	sum := md5.Sum(fmt.Appendf(nil, "%d,%s,%d:%s", number, origin, pos, prevValue))
+	b := make([]byte, 0, 256)
+	b = append(strconv.AppendInt(b, int64(number), 10), ',')
+	b = append(append(b, origin...), ',')
+	b = append(strconv.AppendInt(b, pos, 10), ':')
+	sum := md5.Sum(append(b, prevValue...))
 	return hex.EncodeToString(sum[:])
 }
 

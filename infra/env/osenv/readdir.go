@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"mars/infra/env"
 
@@ -63,11 +64,12 @@ func (f treeFS) readDir(name string, want func(dir, base string) env.Want, buf [
 		return nil, wrap("readdir", name, err)
 	}
 	defer unix.Close(fd)
-	list, err := entries(fd, buf)
+	var pack packer
+	list, err := entries(fd, buf, &pack)
 	if err != nil {
 		return nil, wrap("readdir", name, err)
 	}
-	r := dirReader{fd: fd, buf: buf, out: make([]env.FileInfo, 0, len(list))}
+	r := dirReader{fd: fd, buf: buf, pack: &pack, out: make([]env.FileInfo, 0, len(list))}
 	for _, e := range list {
 		how := want(name, e.name)
 		if how == env.WantNothing {
@@ -84,6 +86,7 @@ func (f treeFS) readDir(name string, want func(dir, base string) env.Want, buf [
 type dirReader struct {
 	fd    int
 	buf   []byte
+	pack  *packer
 	out   []env.FileInfo
 	timed []int                // places in out of entries with times
 	quiet func() (bool, error) // of those, nil: there are none
@@ -101,7 +104,7 @@ func (r *dirReader) read(e dirent, how env.Want) (err error) {
 		fi, err = lstat(r.fd, e.name)
 	}
 	if err == nil && fi.Kind == env.KindLink {
-		fi.Value, err = readlink(r.fd, e.name, r.buf)
+		fi.Value, err = readlink(r.fd, e, r.buf, r.pack)
 	}
 	if err != nil {
 		return err
@@ -140,15 +143,39 @@ func (r *dirReader) compare() {
 	}
 }
 
-// dirent is a name in a directory. Its kind is KindOther where it must be looked
+// dirent is a name in a directory, with a zero byte behind it in memory. Its kind is KindOther where it must be looked
 // at: it is a file, which has a length, or the file system does not tell.
 type dirent struct {
 	name string
 	kind env.FileKind
 }
 
+// packSize is how many bytes of names and values lie together. One that is kept
+// keeps them all, so it is not more.
+const packSize = 1 << 10
+
+// packer puts short strings behind one another: a tree has tens of thousands,
+// and memory for each of its own costs more than to read it.
+type packer struct {
+	b strings.Builder
+	n int // bytes in b
+}
+
+// string is a copy of text. A Builder never changes what it has given out.
+func (p *packer) string(text []byte) string {
+	if p.b.Cap()-p.n < len(text) {
+		p.b.Reset()
+		p.b.Grow(max(packSize, len(text)))
+		p.n = 0
+	}
+	p.b.Write(text)
+	at := p.n
+	p.n += len(text)
+	return p.b.String()[at:]
+}
+
 // entries are the names in a directory, sorted.
-func entries(fd int, buf []byte) ([]dirent, error) {
+func entries(fd int, buf []byte, pack *packer) ([]dirent, error) {
 	var list []dirent
 	for {
 		n := 0
@@ -157,7 +184,7 @@ func entries(fd int, buf []byte) ([]dirent, error) {
 			slices.SortFunc(list, func(a, b dirent) int { return strings.Compare(a.name, b.name) })
 			return list, err
 		}
-		list = parseDirents(buf[:n], list)
+		list = parseDirents(buf[:n], list, pack)
 	}
 }
 
@@ -166,40 +193,50 @@ const (
 	direntLen  = 16
 	direntType = 18
 	direntName = 19
+
+	direntAverage = 40 // with a name of ours
 )
 
-func parseDirents(buf []byte, list []dirent) []dirent {
+func parseDirents(buf []byte, list []dirent, pack *packer) []dirent {
+	list = slices.Grow(list, len(buf)/direntAverage)
 	for len(buf) > direntName {
 		n := int(binary.NativeEndian.Uint16(buf[direntLen:]))
 		if n <= direntName || n > len(buf) {
 			break
 		}
-		name, _, _ := bytes.Cut(buf[direntName:n], []byte{0})
-		e := dirent{name: string(name)}
+		end := bytes.IndexByte(buf[direntName:n], 0)
+		if end < 0 {
+			break // the kernel ends every name
+		}
+		name := buf[direntName : direntName+end]
+		if string(name) == "." || string(name) == ".." {
+			buf = buf[n:]
+			continue
+		}
+		e := dirent{name: pack.string(buf[direntName : direntName+end+1])[:end]}
 		switch buf[direntType] {
 		case unix.DT_LNK:
 			e.kind = env.KindLink
 		case unix.DT_DIR:
 			e.kind = env.KindDir
 		}
-		if e.name != "." && e.name != ".." {
-			list = append(list, e)
-		}
+		list = append(list, e)
 		buf = buf[n:]
 	}
 	return list
 }
 
-// readlink is empty for what is no link any more.
-func readlink(dir int, base string, buf []byte) (string, error) {
-	n, err := unix.Readlinkat(dir, base, buf[:maxLink])
-	if err == unix.EINVAL {
+// readlink is empty for what is no link any more. unix.Readlinkat would copy the
+// name to end it with a zero byte.
+func readlink(dir int, e dirent, buf []byte, pack *packer) (string, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_READLINKAT, uintptr(dir), uintptr(unsafe.Pointer(unsafe.StringData(e.name))), uintptr(unsafe.Pointer(&buf[0])), maxLink, 0, 0)
+	switch errno {
+	case 0:
+		return pack.string(buf[:n]), nil
+	case unix.EINVAL:
 		return "", nil
 	}
-	if err != nil {
-		return "", err
-	}
-	return string(buf[:n]), nil
+	return "", errno
 }
 
 // grain is more than the resolution of the kernel's time stamps of files.
