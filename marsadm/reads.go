@@ -22,21 +22,20 @@ import (
 // the directory itself.
 type reader func(x *run, resDir, below string) env.Want
 
-// filter is what the command reads, as a function of the path. It is made
-// before it is used from several goroutines.
-func (x *run) filter() func(path string) env.Want {
+// filter is what the command reads, nil for everything. It is used from several
+// goroutines.
+func (x *run) filter() symtree.Wanted {
 	read := x.cmd.reads
-	if read == nil || x.readAll || x.cmd.has(readsOthers) && x.ownMacros() {
-		read = readsAll
-	}
+	x.named = symtree.CheckResource(x.word) == nil
+	everything := read == nil || x.readAll || x.cmd.has(readsOthers) && x.ownMacros() || x.cmd.has(jsonTellsAll) && x.opt.json
 	if x.word != "" && x.word != all && x.cmd.scope != newResource && x.cmd.scope != noResource && !x.cmd.has(readsOthers) {
 		own := symtree.ResourceDir(x.word)
-		return func(path string) env.Want { return just(path == own || strings.HasPrefix(path, own+"/")) }
+		return func(resDir, _ string) env.Want { return just(resDir == own) }
 	}
-	return func(path string) env.Want {
-		resDir, below, _ := strings.Cut(path, "/")
-		return read(x, resDir, below)
+	if everything {
+		return nil
 	}
+	return func(resDir, below string) env.Want { return read(x, resDir, below) }
 }
 
 // just is all or nothing.
@@ -57,23 +56,21 @@ func (x *run) ownMacros() bool {
 	return err != nil || len(own) > 0 || x.opt.macro != ""
 }
 
-func readsAll(*run, string, string) env.Want { return env.WantAll }
-
 // readsView: what is built in asks for its own resource, and for the members of
 // the others. Of all resources at once it asks for the age of replay links.
 func readsView(x *run, resDir, below string) env.Want {
-	if symtree.CheckResource(x.word) != nil {
+	switch {
+	case !x.named && x.cmd.name == viewDefault: // which is about the own replica
+		return max(value(aboutOwn(x, below) || !strings.HasPrefix(below, "todo-") && aboutPeers(below, symtree.ActualIsPrimary, actualSplit)), just(strings.HasPrefix(below, "replay-")))
+	case !x.named:
 		return max(env.WantValue, just(strings.HasPrefix(below, "replay-")))
 	}
 	return max(value(below == "" || strings.HasPrefix(below, "data-")), just(resDir == symtree.ResourceDir(x.word)))
 }
 
-// readsStatus is for the status of all. In JSON that is everything, and the
+// readsStatus is for the status of all. In JSON it is everything, and tells the
 // newest stamp of all links.
 func readsStatus(x *run, _, below string) env.Want {
-	if x.opt.json {
-		return env.WantAll
-	}
 	return value(!strings.HasPrefix(below, "todo-") && aboutPeers(below, symtree.ActualIsPrimary, symtree.ActualIsAttached, symtree.ActualOpenCount, actualSplit) || aboutOwn(x, below))
 }
 

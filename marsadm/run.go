@@ -46,6 +46,7 @@ type run struct {
 	forever  bool
 	never    bool
 	failed   int
+	named    bool // the resource argument names one
 	readAll  bool // the whole tree, whatever the command says that it reads
 	cleaned  bool // cron has cleaned up
 	paused   bool // and has waited
@@ -154,7 +155,11 @@ func visible(text string) string {
 	plain := func(r rune) bool {
 		return r == '\n' || r == '\t' || r != utf8.RuneError && !unicode.IsControl(r) && !unicode.Is(unicode.Cf, r)
 	}
-	if strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+	i := 0
+	for i < len(text) && (text[i] >= ' ' && text[i] < 0x7f || text[i] == '\n' || text[i] == '\t') {
+		i++
+	}
+	if strings.IndexFunc(text[i:], func(r rune) bool { return !plain(r) }) < 0 {
 		return text
 	}
 	var b strings.Builder

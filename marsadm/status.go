@@ -4,6 +4,7 @@ package marsadm
 
 import (
 	"encoding/json"
+	"io"
 
 	"mars/infra/status"
 	"mars/infra/symtree"
@@ -68,8 +69,8 @@ func (x *run) sayJSON(v any) error {
 	if err != nil {
 		return err
 	}
-	x.say("%s", text)
-	return nil
+	_, err = io.WriteString(x.sys.Stdout(), visible(string(append(text, '\n'))))
+	return err
 }
 
 // shown are the resources that an inspection is about.

@@ -12,10 +12,13 @@ import (
 	"mars/marsadm/macro"
 )
 
+// viewDefault shows the default macro.
+const viewDefault = "view"
+
 // viewCommand is "view": the default macro. view-NAME is any other one; they
 // are not in the table, since there are hundreds.
 func viewCommand() command {
-	return command{name: "view", usage: "[RES|all [ARG]...]", group: grpInspect, brief: "what a macro says, view-MACRO any other one (help macros)", scope: anyResource, max: -1, needs: wantDir | inspects | anyone | readsOthers, reads: readsView, run: showView}
+	return command{name: viewDefault, usage: "[RES|all [ARG]...]", group: grpInspect, brief: "what a macro says, view-MACRO any other one (help macros)", scope: anyResource, max: -1, needs: wantDir | inspects | anyone | readsOthers, reads: readsView, run: showView}
 }
 
 // viewNamed is the command view-NAME, or prettyprint-NAME; nil if name is none.
@@ -261,7 +264,9 @@ func goodMacroName(name string) bool {
 	return name != "" && len(name) <= symtree.MaxKey
 }
 
-func plainMacro(name string) string { return strings.NewReplacer("-", "", "_", "").Replace(name) }
+func plainMacro(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "-", ""), "_", "")
+}
 
 // facts about a member, read once.
 func (v *view) facts(res, host string) *viewFacts {

@@ -29,7 +29,7 @@ func AdmTempOf(pid int) string { return fmt.Sprintf("%s%d.", AdmTemp, pid) }
 type Store struct {
 	fs   env.FS
 	temp string
-	want func(path string) env.Want // nil: all
+	want Wanted // nil: all
 }
 
 // NewStore returns the tree in fs. temp is the prefix of temporary names:
@@ -49,19 +49,18 @@ func (s *Store) Load() (*Tree, map[string]int64, error) {
 	return t, markers, nil
 }
 
+// Wanted tells how much of an entry of a resource's directory is to be read: by
+// the name of that directory, and what is below it, empty for itself.
+type Wanted func(resDir, below string) env.Want
+
 // LoadOnly is Load, but of what is in the resources' directories only those
-// entries are read that are wanted, by their paths; the others do not appear,
+// entries are read that are wanted; the others do not appear,
 // but for the directories of the resources, which are empty then. Of those
 // wanted by their values the stamps may be 0. For commands that need little of a
-// large tree. want is called from several goroutines.
-func (s *Store) LoadOnly(want func(path string) env.Want) (*Tree, map[string]int64, error) {
+// large tree. want is called from several goroutines; nil is Load.
+func (s *Store) LoadOnly(want Wanted) (*Tree, map[string]int64, error) {
 	s2 := *s
-	s2.want = func(path string) env.Want {
-		if !strings.HasPrefix(path, resourcePrefix) {
-			return env.WantAll
-		}
-		return want(path)
-	}
+	s2.want = want
 	return s2.Load()
 }
 
@@ -152,7 +151,11 @@ func (s *Store) hold() (held *Store, release func()) {
 
 func (s *Store) readDirs(dirs []string) ([][]env.FileInfo, []error) {
 	if many, ok := s.fs.(env.DirsReader); ok {
-		return many.ReadDirs(dirs, func(dir, base string) env.Want { return s.wanted(join(dir, base)) })
+		var want func(dir, base string) env.Want
+		if s.want != nil {
+			want = s.listed
+		}
+		return many.ReadDirs(dirs, want)
 	}
 	infos, errs := make([][]env.FileInfo, len(dirs)), make([]error, len(dirs))
 	for i, dir := range dirs {
@@ -161,23 +164,42 @@ func (s *Store) readDirs(dirs []string) ([][]env.FileInfo, []error) {
 	return infos, errs
 }
 
-// wanted tells how much of an entry is to be read. Directories of resources are
-// always listed, markers always read.
-func (s *Store) wanted(path string) env.Want {
+// wanted tells how much of an entry is to be read.
+func (s *Store) wanted(dir, base string) env.Want {
 	switch {
-	case s.want == nil || strings.HasPrefix(Base(path), MarkerPrefix):
+	case s.want == nil || strings.HasPrefix(base, MarkerPrefix):
 		return env.WantAll
-	case !strings.Contains(path, "/"):
-		return max(s.want(path), env.WantValue)
+	case dir == "." && strings.HasPrefix(base, resourcePrefix):
+		return s.want(base, "")
+	case !strings.HasPrefix(dir, resourcePrefix):
+		return env.WantAll
 	}
-	return s.want(path)
+	resDir, below, inside := strings.Cut(dir, "/")
+	if !inside {
+		return s.want(resDir, base)
+	}
+	return s.want(resDir, below+"/"+base)
+}
+
+// listed is wanted, but that directories of resources always appear.
+func (s *Store) listed(dir, base string) env.Want {
+	if dir == "." {
+		return max(s.wanted(dir, base), env.WantValue)
+	}
+	return s.wanted(dir, base)
 }
 
 // take puts the entries of one directory into t and returns those that are
 // directories, which are still empty there.
 func (s *Store) take(t *Tree, markers map[string]int64, dir string, infos []env.FileInfo) (below []string, err error) {
 	t.expect(dir, len(infos))
-	in := inDir(dir)
+	_, filtered := s.fs.(env.DirsReader) // what is not wanted does not come
+	in, d := inDir(dir), t.dirs[dir]
+	put := func(name string, e Entry) {
+		if d == nil || !t.append(d, dir, name, e) {
+			t.put(dir, name, e)
+		}
+	}
 	for _, fi := range infos {
 		if name, ok := strings.CutPrefix(fi.Name, MarkerPrefix); ok {
 			path := join(dir, name)
@@ -190,20 +212,20 @@ func (s *Store) take(t *Tree, markers map[string]int64, dir string, infos []env.
 		if kind == KindNone || Hidden(fi.Name) {
 			continue
 		}
-		if s.want != nil && s.wanted(join(dir, fi.Name)) == env.WantNothing {
+		if !filtered && s.listed(dir, fi.Name) == env.WantNothing {
 			continue
 		}
 		switch {
 		case fi.Kind == env.KindDir && kind.Allows(Dir):
 			path := join(dir, fi.Name)
 			t.Set(path, Entry{Kind: Dir, Stamp: fi.MtimeNS})
-			if s.want == nil || s.want(path) != env.WantNothing {
+			if s.wanted(dir, fi.Name) != env.WantNothing {
 				below = append(below, path)
 			}
 		case fi.Kind == env.KindFile && kind.Allows(File):
-			t.put(dir, fi.Name, Entry{Kind: File, Stamp: fi.MtimeNS, Size: fi.Size})
+			put(fi.Name, Entry{Kind: File, Stamp: fi.MtimeNS, Size: fi.Size})
 		case fi.Kind == env.KindLink && kind.Allows(Link) && fi.Value != "":
-			t.put(dir, fi.Name, Entry{Kind: Link, Value: fi.Value, Stamp: fi.MtimeNS})
+			put(fi.Name, Entry{Kind: Link, Value: fi.Value, Stamp: fi.MtimeNS})
 		case fi.Kind == env.KindLink && kind.Allows(Link):
 			if err := s.loadLink(t, join(dir, fi.Name), fi); err != nil {
 				return nil, err

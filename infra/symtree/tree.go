@@ -119,9 +119,7 @@ func (t *Tree) put(dir, base string, e Entry) bool {
 		return false
 	}
 	if !had {
-		d.insert(base)
-		t.len++
-		t.bytes += lenJoined(dir, base)
+		t.note(d, dir, base)
 	}
 	t.bytes += int64(len(e.Value) - len(old.Value))
 	d.entries[base] = e
@@ -131,6 +129,26 @@ func (t *Tree) put(dir, base string, e Entry) bool {
 		}
 	}
 	return true
+}
+
+// append is put of a link or a file, for names in their order into a directory
+// that was empty: then nothing needs to be looked for. It returns false if the
+// name is not behind all others.
+func (t *Tree) append(d *dirNode, dir, base string, e Entry) bool {
+	if n := len(d.names); n > 0 && d.names[n-1] >= base {
+		return false
+	}
+	t.note(d, dir, base)
+	t.bytes += int64(len(e.Value))
+	d.entries[base] = e
+	return true
+}
+
+// note takes in a new name.
+func (t *Tree) note(d *dirNode, dir, base string) {
+	d.insert(base)
+	t.len++
+	t.bytes += lenJoined(dir, base)
 }
 
 // insert keeps the names sorted; most often they come in order.

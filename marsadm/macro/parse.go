@@ -186,5 +186,5 @@ func plainName(name string) string {
 	if !letters {
 		return name
 	}
-	return strings.NewReplacer("-", "", "_", "").Replace(name)
+	return strings.ReplaceAll(strings.ReplaceAll(name, "-", ""), "_", "") // a Replacer would be made anew each time
 }

@@ -56,6 +56,10 @@ func lstat(dir int, base string) (env.FileInfo, error) {
 	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return env.FileInfo{}, err
 	}
+	return fileInfo(base, &st), nil
+}
+
+func fileInfo(base string, st *unix.Stat_t) env.FileInfo {
 	fi := env.FileInfo{Name: base, Size: st.Size, MtimeNS: st.Mtim.Nano(), Nlink: int(st.Nlink)}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
@@ -65,7 +69,7 @@ func lstat(dir int, base string) (env.FileInfo, error) {
 	case unix.S_IFREG:
 		fi.Kind = env.KindFile
 	}
-	return fi, nil
+	return fi
 }
 
 func (f treeFS) Readlink(name string) (string, error) {

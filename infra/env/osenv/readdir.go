@@ -87,6 +87,7 @@ type dirReader struct {
 	fd    int
 	buf   []byte
 	pack  *packer
+	stat  unix.Stat_t
 	out   []env.FileInfo
 	timed []int                // places in out of entries with times
 	quiet func() (bool, error) // of those, nil: there are none
@@ -101,7 +102,7 @@ func (r *dirReader) read(e dirent, how env.Want) (err error) {
 		}
 	}
 	if timed {
-		fi, err = lstat(r.fd, e.name)
+		fi, err = r.lstat(e)
 	}
 	if err == nil && fi.Kind == env.KindLink {
 		fi.Value, err = readlink(r.fd, e, r.buf, r.pack)
@@ -114,6 +115,16 @@ func (r *dirReader) read(e dirent, how env.Want) (err error) {
 	}
 	r.out = append(r.out, fi)
 	return nil
+}
+
+// lstat spares the copy of the name that unix.Fstatat makes to end it with a zero
+// byte, like readlink.
+func (r *dirReader) lstat(e dirent) (env.FileInfo, error) {
+	_, _, errno := unix.Syscall6(unix.SYS_NEWFSTATAT, uintptr(r.fd), uintptr(unsafe.Pointer(unsafe.StringData(e.name))), uintptr(unsafe.Pointer(&r.stat)), unix.AT_SYMLINK_NOFOLLOW, 0, 0)
+	if errno != 0 {
+		return env.FileInfo{}, errno
+	}
+	return fileInfo(e.name, &r.stat), nil
 }
 
 // settle sees to it that values and times belong together.
