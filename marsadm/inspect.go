@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mars/infra/env"
+	"mars/infra/status"
 	"mars/infra/symtree"
 )
 
@@ -242,8 +243,9 @@ func showErrors(j *job) error {
 	if fs, err := j.sys.FS(); err == nil {
 		data, _ := fs.ReadFile(logStatus(j), maxMessages) // not there: no messages
 		for line := range strings.Lines(string(data)) {
-			if low := strings.ToLower(line); strings.HasPrefix(low, "err") || strings.HasPrefix(low, "warn") {
-				j.say("%s", readableTimes(strings.TrimSpace(line)))
+			line = strings.TrimSpace(line)
+			if low := strings.ToLower(line); (strings.HasPrefix(low, "err") || strings.HasPrefix(low, "warn")) && !status.Settled(j.tree, j.res, line) {
+				j.say("%s", readableTimes(line))
 				bad++
 			}
 		}

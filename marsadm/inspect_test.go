@@ -3,6 +3,8 @@
 package marsadm
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +83,34 @@ func TestShowErrorsOfHosts(t *testing.T) {
 		s.set(link, "1")
 		if code := s.adm("show-errors r"); code != 1 || !strings.Contains(s.out.String(), want) {
 			t.Errorf("%s: %d %s", link, code, s.out.String())
+		}
+	}
+}
+
+// TestShowErrorsAfterJoin: a host asks for logs as soon as it has joined, often
+// before the others have heard of it. That is over when they have.
+func TestShowErrorsAfterJoin(t *testing.T) {
+	s := newPair(t, "A")
+	say := func(lines string) {
+		if err := os.WriteFile(filepath.Join(s.place.MarsDir, "resource-r", "logstatus-A.status"), []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const joined, here = "warn: refused a request peer=B resource=r err=not a member\n", "warn: refused a request host=A peer=B resource=r err=<nil>\n"
+	say(joined + here)
+	if code := s.adm("show-errors r"); code != 0 || strings.Contains(s.out.String(), "refused") {
+		t.Errorf("after a join: %d %s", code, s.out.String())
+	}
+	for _, line := range []string{
+		"warn: refused a request peer=C resource=r err=not a member", // which has not joined
+		"warn: refused a request peer=B resource=r err=version mismatch: x is not a request",
+		"warn: refused a request", "warn: refused a request peer=../B resource=r err=not a member",
+		"warn: the disk is slow peer=B resource=r err=not a member",
+	} {
+		s.out.Reset()
+		say(joined + line + "\n")
+		if code := s.adm("show-errors r"); code != 1 || !strings.Contains(s.out.String(), line) || strings.Contains(s.out.String(), strings.TrimSpace(joined)) {
+			t.Errorf("%s: %d %s", line, code, s.out.String())
 		}
 	}
 }

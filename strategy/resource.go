@@ -7,6 +7,7 @@ import (
 
 	"mars/infra/env"
 	"mars/infra/history"
+	"mars/infra/status"
 	"mars/infra/symtree"
 	"mars/infra/wire"
 )
@@ -396,7 +397,7 @@ func (n *Node) handOver(c env.Conn, h *wire.Hello, first []byte) {
 	res := requested(first)
 	r := n.find(res)
 	if err := wire.May(c.Peer().Host, wire.TypeOf(first), res, n.tree.IsMember); err != nil || r == nil {
-		n.log.Warn("refused a request", "peer", c.Peer().Host, "resource", res, "err", err)
+		n.log.Warn(status.RefusedRequest, "peer", c.Peer().Host, "resource", res, "err", err)
 		c.Send((&wire.Error{Code: wire.CodeNotMember}).Append(nil))
 		c.Close()
 		return

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"mars/infra/status"
 	"mars/infra/symtree"
+	"mars/infra/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,6 +53,7 @@ func TestMessageFiles(t *testing.T) {
 	log.Info("hello\nworld", "peer", "b")
 	log.With("resource", "r").Warn("the disk is slow", "ms", 7)
 	log.Error("broken", "resource", "r")
+	log.Warn(status.RefusedRequest, "peer", "b", "resource", "r", "err", &wire.Error{Code: wire.CodeNotMember}) // as status.Settled reads it
 	log.Warn("of nobody", "resource", "../../etc")
 	log.Warn("of a stranger", "resource", "q")
 	log.Debug("quiet")
@@ -64,7 +67,7 @@ func TestMessageFiles(t *testing.T) {
 		"resource-r/2.warn.status":      {"the disk is slow"},
 		"resource-r/3.error.status":     {"broken"},
 		"resource-r/5.total.status":     {"the disk is slow", "broken"},
-		"resource-r/logstatus-a.status": {"warn: the disk is slow resource=r ms=7\n", "error: broken resource=r\n"},
+		"resource-r/logstatus-a.status": {"warn: the disk is slow resource=r ms=7\n", "error: broken resource=r\n", "warn: refused a request peer=b resource=r err=not a member\n"},
 	} {
 		for _, l := range lines {
 			if !strings.Contains(got[name], l) {
