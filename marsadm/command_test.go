@@ -38,6 +38,8 @@ func TestCommandLine(t *testing.T) {
 		{"set-link x /mars/resource-r/size", 1, "must be inside /mars/userspace/"},
 		{"set-link x /mars/userspace/../uuid", 2, "not below /mars"},
 		{"set-link x /etc/passwd", 2, "not below /mars"},
+		{"set-link x /mars/resource-q/userspace/k", 1, "directory '/mars/resource-q' does not exist"},
+		{"set-link x /mars/resource-q/userspace/k --force", 1, "directory '/mars/resource-q' does not exist"},
 		{"set-link x", 2, "argument is missing"},
 		{"set-link x /mars/userspace/a y", 2, "did not supply a symlink destination"},
 		{"delete-file /mars/uuid", 1, "must be inside"},

@@ -79,8 +79,21 @@ func checkInvalidate(j *job) error {
 		return dieHint(fmt.Sprintf("say 'marsadm primary %s' on the host with the right data (with --force in a split brain)", j.res),
 			"cannot invalidate resource '%s': nobody is designated primary, so that there is nothing to sync from", j.res)
 	}
-	_, err := j.awaitSource(p)
-	return err
+	if _, err := j.awaitSource(p); err != nil {
+		return err
+	}
+	return j.mayStop(symtree.ActualIsSyncing, symtree.ActualIsReplaying)
+}
+
+// mayStop refuses what would have to wait until marsd has stopped, where nobody
+// wants to wait: then nothing at all is done (manual 3, --timeout=0).
+func (j *job) mayStop(keys ...string) error {
+	for _, key := range keys {
+		if j.never && !j.opt.dryRun && j.sys.Loaded() && j.actual(j.host, key) {
+			return dieHint("give it time: --timeout=SECONDS", "cannot execute %s: '%s' of resource '%s' must reach the value '0' first", j.cmd.name, key, j.res)
+		}
+	}
+	return nil
 }
 
 // stopAll switches off, for the duration of a command.
@@ -195,7 +208,10 @@ func checkFakeSync(j *job) error {
 	if done, err := j.elsewhere(); done {
 		return err
 	}
-	return j.secondary()
+	if err := j.secondary(); err != nil {
+		return err
+	}
+	return j.mayStop(symtree.ActualIsSyncing)
 }
 
 // fakeSync marks the disk as if the sync had finished.

@@ -87,6 +87,26 @@ func TestInvalidateRefusals(t *testing.T) {
 	s.refused("invalidate r", 1, "is not parsable")
 }
 
+// TestStopWithoutWaiting: with --timeout=0 nothing is done where a wait would be
+// needed: the switches are not even turned off and on again.
+func TestStopWithoutWaiting(t *testing.T) {
+	for line, facts := range map[string][]string{
+		"invalidate r": {symtree.ActualIsSyncing, symtree.ActualIsReplaying}, "fake-sync r": {symtree.ActualIsSyncing},
+	} {
+		for _, fact := range facts {
+			s := newPair(t, "B")
+			s.set(symtree.ActualPath("r", "B", fact), "1")
+			stamps := s.tree().String()
+			s.refused(line+" --timeout=0", 1, "'"+fact+"' of resource 'r' must reach the value '0' first")
+			if s.tree().String() != stamps {
+				t.Errorf("%s: something was written", line)
+			}
+			s.set(symtree.ActualPath("r", "B", fact), "0")
+			s.must(line + " --timeout=0")
+		}
+	}
+}
+
 func TestFakeSync(t *testing.T) {
 	s := newPair(t, "B")
 	s.set("resource-r/syncstatus-B", "4096", "resource-r/actual-B/is-syncing", "1", "resource-r/syncpos-B", "log-000000001-A,501,0")

@@ -23,7 +23,7 @@ func inspectCommands() []command {
 		{name: "show", usage: "[RES]", group: grpInspect, brief: "the links of this host", scope: anyResource, needs: look, reads: readsOwn, run: showLinks},
 		{name: "cat", usage: "PATH...", group: grpInspect, brief: "a message file, with readable times", min: 1, max: -1, needs: wantDir | inspects | anyone | hereOnly, reads: readsNone, run: catFiles},
 		{name: "show-info", usage: "RES", group: grpInspect, brief: "the messages about a resource", scope: oneOrAll, needs: look, reads: readsBasic, phases: one(showInfo)},
-		{name: "show-errors", usage: "RES", group: grpInspect, brief: "errors of a resource", scope: oneOrAll, needs: look, reads: readsErrors, phases: one(showErrors)},
+		{name: "show-errors", usage: "RES", group: grpInspect, brief: "errors of a resource", scope: oneOrAll, needs: look | wantExisting, reads: readsErrors, phases: one(showErrors)},
 	}
 	for _, c := range []struct {
 		name, brief string

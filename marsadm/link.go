@@ -50,12 +50,28 @@ func setLink(x *run) error {
 		if err := symtree.CheckValue(x.args[i]); err != nil {
 			return usage("%v", err)
 		}
-		if dir := symtree.Parent(path); dir != "." && !x.tree.Exists(dir) && !strings.Contains(path, "userspace/") {
+		if dir := x.missingDir(path); dir != "" {
 			return die("directory '%s' does not exist", symtree.ToUser(dir))
 		}
 		changes = append(changes, symtree.Set(path, x.args[i], 0))
 	}
 	return x.commit(changes, nil)
+}
+
+// missingDir is the directory that a link can not be made without. Those of
+// userspace are made as needed, but a mistyped name makes no resource.
+func (x *run) missingDir(path string) string {
+	dir := symtree.Parent(path)
+	if strings.Contains(path, "userspace/") {
+		dir, _, _ = strings.Cut(path, "/")
+		if n, err := symtree.Parse(dir); err != nil || n.Kind != symtree.KindResourceDir {
+			return ""
+		}
+	}
+	if dir == "." || x.tree.Exists(dir) {
+		return ""
+	}
+	return dir
 }
 
 func getLink(x *run) error {

@@ -32,6 +32,7 @@ const (
 	noHost      = 'h' // makes no sense with --host
 	free        = 'f' // any number of arguments
 	treeless    = 't' // needs no cluster
+	mustExist   = 'e' // looks at a resource that exists
 )
 
 func manualRows() []manualRow {
@@ -60,7 +61,8 @@ func manualRows() []manualRow {
 		{"set-emergency-limit", "10", "Rm", ""},
 		{"get-emergency-limit", "", "Rmi", "cannot read symlink"},
 		{"role state cstate dstate show-state mars-state", "", "Rmi", ""},
-		{"show-info mars-info show-errors", "", "Ri", ""},
+		{"show-info mars-info", "", "Ri", ""},
+		{"show-errors", "", "Rie", ""},
 		{"status show", "", "oi", ""},
 		{"view", "", "oiuft", ""},
 		{"syncer get-gi show-gi outdate adjust check-resize create-md dump-md dump new-current-uuid", "", "Rmf", ""},
@@ -101,7 +103,7 @@ func situations() []situation {
 		{"not in the cluster", func(s *fakeSys) { s.remove("ips/ip-B") }, plain("r", ""), 1, "is not a member of this cluster", func(k string) bool { return tree(k) && !has("i")(k) }},
 		{"no marsd", func(s *fakeSys) { s.loaded = false }, plain("r", ""), 1, "no marsd is running", has("lL")},
 		{"no marsd, force", func(s *fakeSys) { s.loaded = false }, plain("r", "--force"), 1, "no marsd is running", has("L")},
-		{"no such resource", nothing, plain("q", ""), 1, "resource 'q' does not exist", func(k string) bool { return has("Ro")(k) && (has("mo")(k) || !has("i")(k)) }},
+		{"no such resource", nothing, plain("q", ""), 1, "resource 'q' does not exist", func(k string) bool { return has("Ro")(k) && (has("moe")(k) || !has("i")(k)) }},
 		{"not joined", func(s *fakeSys) { s.remove("resource-r/data-B") }, plain("r", ""), 1, "has not yet joined", has("m")},
 		{"detached", func(s *fakeSys) { s.set("resource-r/todo-B/attach", "0", "resource-r/actual-B/is-attached", "0") }, plain("r", ""), 1, "its disk is detached", has("a")},
 		{"on the primary", func(s *fakeSys) { s.set("resource-r/primary", "B", "resource-r/actual-B/is-primary", "1") }, plain("r", ""), 1, "cannot be executed on designated primary", has("s")},
