@@ -157,6 +157,9 @@ func step(log Log, prev string, claims []Claim) (*successor, *Split) {
 func successors(log Log, prev string, claims []Claim) []successor {
 	var list []successor
 	head, at := "", Open // most say the same of the log's end: its digest is made once
+	var p symtree.VersionLink
+	var err error
+	said := ""
 	for _, c := range claims {
 		if mutant.Is(mutant.GapAccepted) && c.Prev == "" && c.Log.Number > log.Number+1 {
 			list = append(list, successor{c.Log, lengthOf(log, claims), c.Host})
@@ -165,7 +168,10 @@ func successors(log Log, prev string, claims []Claim) []successor {
 		if c.Log.Number != log.Number+1 || c.Prev == "" {
 			continue
 		}
-		p, err := symtree.ParseVersion(c.Prev)
+		if c.Prev != said {
+			p, err = symtree.ParseVersion(c.Prev)
+			said = c.Prev
+		}
 		if err != nil || p.Number != log.Number || p.Origin != log.Origin {
 			continue
 		}
@@ -241,8 +247,11 @@ func behind(at Point, claims, own []Claim) *Split {
 		m, ok := mine[c.Log.Number]
 		if !ok {
 			// Where the walker has a hole somebody else has a log.
+			if m, ok = mine[c.Log.Number-1]; !ok || c.Log.Number >= at.Log.Number {
+				continue
+			}
 			p, err := symtree.ParseVersion(c.Prev)
-			if m, ok = mine[c.Log.Number-1]; ok && err == nil && c.Log.Number < at.Log.Number && p.Origin == m.Log.Origin && (worst == nil || m.Log.Number < worst.Number) {
+			if err == nil && p.Origin == m.Log.Origin && (worst == nil || m.Log.Number < worst.Number) {
 				worst = &Split{m.Log.Number, min(p.Pos, m.Len), fmt.Sprintf("%s has %v, here the logs have a hole behind %v", c.Host, c.Log, m.Log)}
 			}
 			continue

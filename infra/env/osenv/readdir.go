@@ -29,7 +29,7 @@ const bufSize = 32 << 10
 
 // ReadDir lists a directory, with the values of its links.
 func (f treeFS) ReadDir(name string) ([]env.FileInfo, error) {
-	return f.readDir(name, wantAll, make([]byte, bufSize))
+	return f.readDir(name, wantAll, newScratch())
 }
 
 // ReadDirs is ReadDir of several, on all cores.
@@ -42,13 +42,13 @@ func (f treeFS) ReadDirs(names []string, want func(dir, base string) env.Want) (
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(names)) {
 		wg.Go(func() {
-			buf := make([]byte, bufSize)
+			s := newScratch()
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(names) {
 					return
 				}
-				infos[i], errs[i] = f.readDir(names[i], want, buf)
+				infos[i], errs[i] = f.readDir(names[i], want, s)
 			}
 		})
 	}
@@ -58,19 +58,26 @@ func (f treeFS) ReadDirs(names []string, want func(dir, base string) env.Want) (
 
 func wantAll(string, string) env.Want { return env.WantAll }
 
-func (f treeFS) readDir(name string, want func(dir, base string) env.Want, buf []byte) ([]env.FileInfo, error) {
+// scratch is what one directory after the other is read with.
+type scratch struct {
+	buf  []byte
+	list []dirent
+	pack packer
+}
+
+func newScratch() *scratch { return &scratch{buf: make([]byte, bufSize)} }
+
+func (f treeFS) readDir(name string, want func(dir, base string) env.Want, s *scratch) ([]env.FileInfo, error) {
 	fd, err := f.t.dir(name, unix.O_RDONLY)
 	if err != nil {
 		return nil, wrap("readdir", name, err)
 	}
 	defer unix.Close(fd)
-	var pack packer
-	list, err := entries(fd, buf, &pack)
-	if err != nil {
+	if err := s.entries(fd); err != nil {
 		return nil, wrap("readdir", name, err)
 	}
-	r := dirReader{fd: fd, buf: buf, pack: &pack, out: make([]env.FileInfo, 0, len(list))}
-	for _, e := range list {
+	r := dirReader{fd: fd, buf: s.buf, pack: &s.pack, out: make([]env.FileInfo, 0, len(s.list))}
+	for _, e := range s.list {
 		how := want(name, e.name)
 		if how == env.WantNothing {
 			continue
@@ -185,17 +192,17 @@ func (p *packer) string(text []byte) string {
 	return p.b.String()[at:]
 }
 
-// entries are the names in a directory, sorted.
-func entries(fd int, buf []byte, pack *packer) ([]dirent, error) {
-	var list []dirent
+// entries makes list the names in a directory, sorted.
+func (s *scratch) entries(fd int) error {
+	s.list = s.list[:0]
 	for {
 		n := 0
-		err := retry(func() (err error) { n, err = unix.ReadDirent(fd, buf); return err })
+		err := retry(func() (err error) { n, err = unix.ReadDirent(fd, s.buf); return err })
 		if err != nil || n == 0 {
-			slices.SortFunc(list, func(a, b dirent) int { return strings.Compare(a.name, b.name) })
-			return list, err
+			slices.SortFunc(s.list, func(a, b dirent) int { return strings.Compare(a.name, b.name) })
+			return err
 		}
-		list = parseDirents(buf[:n], list, pack)
+		s.list = parseDirents(s.buf[:n], s.list, &s.pack)
 	}
 }
 
@@ -204,12 +211,10 @@ const (
 	direntLen  = 16
 	direntType = 18
 	direntName = 19
-
-	direntAverage = 40 // with a name of ours
 )
 
 func parseDirents(buf []byte, list []dirent, pack *packer) []dirent {
-	list = slices.Grow(list, len(buf)/direntAverage)
+
 	for len(buf) > direntName {
 		n := int(binary.NativeEndian.Uint16(buf[direntLen:]))
 		if n <= direntName || n > len(buf) {
