@@ -74,14 +74,14 @@ func fillReplica(b *symtree.Batch, res, h string) {
 func lines() []string {
 	return []string{
 		"version", "help", "show r7", "status r7", "view r7", "explain r7", "pause-sync-global r7", "get-link /mars/resource-r7/size", "set-link x /mars/userspace/y",
-		"role all", "state all", "show-state all", "dstate all", "cstate all", "show all", "show-info all", "show-errors all", "status", "explain all", "view all",
+		"role all", "state all", "show-state all", "dstate all", "cstate all", "show all", "show-info all", "show-errors all", "status", "explain all", "view all", "view-replstate all", "view-flags all",
 		"get-gi all", "log-delete all", "log-delete-all all", "log-purge-all all",
 	}
 }
 
-// everything are commands that can not do without any link, the first one not
-// even without the stamps of all: they may take twice as long.
-func everything() []string { return []string{"status --json", "view-replstate all"} }
+// everything are commands that read all links: the first one tells the newest
+// stamp of all, and macros may ask for anything. They may take twice as long.
+func everything() []string { return []string{"status --json", "view-get-disk all"} }
 
 // Limits of the processor time that a command takes as a process, from its start
 // to its end, when a plain reading of the same tree takes plainReading.

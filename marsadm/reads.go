@@ -27,6 +27,7 @@ type reader func(x *run, resDir, below string) env.Want
 func (x *run) filter() symtree.Wanted {
 	read := x.cmd.reads
 	x.named = symtree.CheckResource(x.word) == nil
+	x.ownView = len(x.args) == 0 && slices.Contains(ownViews(), x.cmd.name)
 	everything := read == nil || x.readAll || x.cmd.has(readsOthers) && x.ownMacros() || x.cmd.has(jsonTellsAll) && x.opt.json
 	if x.word != "" && x.word != all && x.cmd.scope != newResource && x.cmd.scope != noResource && !x.cmd.has(readsOthers) {
 		own := symtree.ResourceDir(x.word)
@@ -60,12 +61,22 @@ func (x *run) ownMacros() bool {
 // the others. Of all resources at once it asks for the age of replay links.
 func readsView(x *run, resDir, below string) env.Want {
 	switch {
-	case !x.named && x.cmd.name == viewDefault: // which is about the own replica
+	case !x.named && x.ownView:
 		return max(value(aboutOwn(x, below) || !strings.HasPrefix(below, "todo-") && aboutPeers(below, symtree.ActualIsPrimary, actualSplit)), just(strings.HasPrefix(below, "replay-")))
 	case !x.named:
 		return max(env.WantValue, just(strings.HasPrefix(below, "replay-")))
 	}
 	return max(value(below == "" || strings.HasPrefix(below, "data-")), just(resDir == symtree.ResourceDir(x.word)))
+}
+
+// ownViews are the default macro, and what it is made of: they are about the own
+// replica, and who is primary.
+func ownViews() []string {
+	list := []string{viewDefault}
+	for _, name := range []string{"diskstate", "replstate", "flags", "role", "todo-role", "primarynode", "commstate", "syncinfo", "replinfo", "device-info", "resource-errors"} {
+		list = append(list, viewDefault+"-"+name)
+	}
+	return list
 }
 
 // readsStatus is for the status of all. In JSON it is everything, and tells the

@@ -47,6 +47,7 @@ type run struct {
 	never    bool
 	failed   int
 	named    bool // the resource argument names one
+	ownView  bool // the macro is one of ownViews
 	readAll  bool // the whole tree, whatever the command says that it reads
 	cleaned  bool // cron has cleaned up
 	paused   bool // and has waited

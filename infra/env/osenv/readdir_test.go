@@ -60,6 +60,28 @@ func TestReadDirPairs(t *testing.T) {
 	}
 }
 
+// TestPacker: what was packed stays what it is, however much follows.
+func TestPacker(t *testing.T) {
+	var p packer
+	var got, want []string
+	text := make([]byte, 0, 3*packSize)
+	for i := range 3 * packSize {
+		text = append(text[:i%700], byte('a'+i%26), 0)
+		if i%500 == 0 {
+			text = append(text, make([]byte, 2*packSize)...) // longer than what lies together
+		}
+		got, want = append(got, p.string(text)), append(want, string(text))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("%d: %q, want %q", i, got[i], want[i])
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { p.string([]byte("12345678")) }); n > 0.5 {
+		t.Errorf("%v allocations for a short string", n)
+	}
+}
+
 func TestReadDirs(t *testing.T) {
 	f, err := NewFS(t.TempDir())
 	ok(t, err)
