@@ -14,8 +14,8 @@ import (
 //
 // claims are those of the others, at and own as for Walk.
 func AfterSync(at Point, claims, own []Claim, lead string, end Point) []Claim {
-	if end.Log.Number == 0 || lead == "" {
-		return claims
+	if end.Log.Number == 0 || lead == "" || Walk(at, claims, own).Split == nil {
+		return claims // as always, but in a split brain: fewer claims split nothing that all of them do not
 	}
 	by := map[string][]Claim{}
 	for _, c := range claims {

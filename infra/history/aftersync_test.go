@@ -1,6 +1,7 @@
 package history
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -44,5 +45,45 @@ func TestAfterSync(t *testing.T) {
 		if n := len(claims) - len(left); n > 0 && c.kept {
 			t.Errorf("%s: %d claims are lost", c.name, n)
 		}
+	}
+}
+
+// TestFewerClaims: without the claims of some members nothing splits that did not
+// split with them. AfterSync and the status rest on it.
+func TestFewerClaims(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	// before is the value of the log before the last.
+	member := func(host string) (x *teller, before string) {
+		x = tell(host).has(log1A, int64(r.IntN(3)))
+		n := 1
+		for range r.IntN(3) {
+			n, before = n+1, x.prev
+			if r.IntN(8) == 0 { // a hole
+				n, before, x.prev = n+1, "", ""
+			}
+			x.has(Log{n, string(rune('A' + r.IntN(2)))}, int64(r.IntN(3)))
+		}
+		return x, before
+	}
+	claims := func(host string) []Claim { x, _ := member(host); return x.list }
+	splits, none := 0, 0
+	for range 30_000 {
+		me, before := member("M")
+		last := me.list[len(me.list)-1]
+		here := Point{Log: last.Log, Pos: last.Len, Prev: before}
+		a, b, c := claims("A"), claims("B"), claims("C")
+		if Walk(here, slices.Concat(a, b, c), me.list).Split != nil {
+			splits++
+			continue
+		}
+		none++
+		for _, few := range [][]Claim{a, b, c, slices.Concat(a, b), slices.Concat(a, c), slices.Concat(b, c)} {
+			if way := Walk(here, few, me.list); way.Split != nil {
+				t.Fatalf("from %v with %+v: %+v, but not with all of %+v", here, few, way.Split, slices.Concat(a, b, c))
+			}
+		}
+	}
+	if splits < 1000 || none < 1000 {
+		t.Errorf("%d splits, %d without: it tests nothing", splits, none)
 	}
 }

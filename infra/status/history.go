@@ -43,10 +43,11 @@ func (r *reader) walkFrom(host string, all bool) (way history.Way, ok bool) {
 	others, own := history.Apart(r.claims, host)
 	own = history.Since(own, r.t.SkipCheck(r.res, host), at.Number)
 	here := history.Point{Log: history.Log{Number: at.Number, Origin: at.Origin}, Pos: at.Pos, Prev: prev}
-	if !all {
-		others = history.AfterSync(here, others, own, r.lead(host), r.syncEnd(host))
+	way = history.Walk(here, others, own)
+	if way.Split != nil && !all {
+		way = history.Walk(here, history.AfterSync(here, others, own, r.lead(host), r.syncEnd(host)), own)
 	}
-	return history.Walk(here, others, own), true
+	return way, true
 }
 
 // lead is whom a member follows: the designated primary, and where it is that
