@@ -18,7 +18,7 @@ func (x *run) commit(changes []symtree.Change, orders []string) error {
 	if len(changes)+len(orders) == 0 {
 		return nil
 	}
-	x.flush() // who is killed from here on has said what was begun
+	x.out.flush() // who is killed from here on has said what was begun
 	var err error
 	for range maxRetries {
 		if len(orders) > 0 {

@@ -27,8 +27,8 @@ const (
 
 // run is one command under way.
 type run struct {
-	sys   Sys
-	flush func() // of what was said
+	sys Sys
+	out *gathered // the same; nil in a run without a command line
 
 	opt  options
 	cmd  *command
@@ -75,9 +75,19 @@ func dieHint(hint, format string, a ...any) error {
 func Run(sys Sys, args []string) int { return (&run{sys: sys}).main(args) }
 
 func (x *run) main(args []string) int {
-	sys := gather(x.sys)
-	defer sys.flush()
-	x.sys, x.flush = sys, sys.flush
+	x.out = gather(x.sys)
+	x.sys = x.out
+	defer x.out.flush() // whatever happens
+	code := x.command(args)
+	if err := x.out.finish(); err != nil && code == exitOK {
+		return x.fail(err)
+	}
+	return code
+}
+
+// command runs the command line.
+func (x *run) command(args []string) int {
+	sys := x.sys
 	words, opt, err := parseLine(args, sys.Place())
 	if err != nil {
 		return x.fail(err)
@@ -138,7 +148,15 @@ func (x *run) fail(err error) int {
 // What stands in links was written by anybody: nothing of it may steer the
 // terminal.
 func (x *run) say(format string, a ...any) {
-	io.WriteString(x.sys.Stdout(), visible(fmt.Sprintf(format+"\n", a...)))
+	io.WriteString(x.people(), visible(fmt.Sprintf(format+"\n", a...)))
+}
+
+// people is where words for people go.
+func (x *run) people() io.Writer {
+	if x.out == nil {
+		return x.sys.Stdout()
+	}
+	return x.out.out
 }
 func (x *run) errorf(format string, a ...any) {
 	io.WriteString(x.sys.Stderr(), visible(fmt.Sprintf(format, a...)))

@@ -142,6 +142,18 @@ func TestWatchEnds(t *testing.T) {
 	}
 }
 
+// TestNobodyReads: what is for programs must arrive; words need not.
+func TestNobodyReads(t *testing.T) {
+	for line, want := range map[string]int{
+		"status --json": exitFailed, "get-link /mars/resource-r/size": exitFailed, "watch --timeout=0": exitFailed, "view": exitFailed, "help": exitFailed,
+		"status": exitOK, "role r": exitOK, "pause-sync r": exitOK, "show-errors r": exitOK,
+	} {
+		if code := Run(deafSys{newPair(t, "B")}, strings.Fields(line)); code != want {
+			t.Errorf("%s: exit status %d, expected %d", line, code, want)
+		}
+	}
+}
+
 type deafSys struct{ *fakeSys }
 
 func (d deafSys) Stdout() io.Writer { return deaf{d.fakeSys} }
