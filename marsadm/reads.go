@@ -103,7 +103,7 @@ func aboutPeers(below string, facts ...string) bool {
 	switch kind {
 	case "actual":
 		return !inside || slices.Contains(facts, key)
-	case "connect", "syncfrom", "device", "actsize", "verifystatus", "local", "defaults", "userspace":
+	case "connect", "device", "actsize", "verifystatus", "local", "defaults", "userspace":
 		return false
 	}
 	return true
@@ -114,7 +114,7 @@ func readsErrors(x *run, _, below string) env.Want {
 	name, key, inside := strings.Cut(below, "/")
 	kind, _, _ := strings.Cut(name, "-")
 	switch kind {
-	case "replay", "version", "skip":
+	case "replay", "version", "skip", "syncpos", "syncfrom":
 		return env.WantValue
 	case "actual":
 		return value(!inside || slices.Contains([]string{symtree.ActualIsPrimary, actualSplit, actualDisk, actualLog, symtree.ActualHasEmergency}, key))
@@ -205,7 +205,7 @@ func primaryFact(below string) bool {
 // readsStates is for the state of the own replica: what is its own, whose
 // version it is measured by, and all versions.
 func readsStates(x *run, _, below string) env.Want {
-	if name, _, _ := strings.Cut(below, "-"); name == "connect" || name == "syncfrom" || name == "device" {
+	if name, _, _ := strings.Cut(below, "-"); name == "connect" || name == "device" {
 		return env.WantNothing
 	}
 	if strings.HasPrefix(below, "actual-") {

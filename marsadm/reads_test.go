@@ -37,6 +37,12 @@ func readScenes() map[string]func(s *fakeSys) {
 		"syncing": func(s *fakeSys) { s.set("resource-r/syncstatus-B", "4096", "resource-r/actual-B/is-syncing", "1") },
 		"healing": func(s *fakeSys) { s.set("resource-r/syncpos-B", "log-000000001-A,501,0") },
 		"small":   func(s *fakeSys) { s.set("resource-r/actsize-B", "4096") },
+		"chosen": func(s *fakeSys) { // B was made a copy of A, behind a fork of C
+			v := symtree.VersionValue(1, "A", 500, "")
+			s.set("resource-r/data-C", "/dev/c", "resource-r/version-000000001-C", symtree.VersionValue(1, "A", 300, ""), "resource-r/version-000000002-C", symtree.VersionValue(2, "C", 30, symtree.VersionValue(1, "A", 300, "")),
+				"resource-r/version-000000002-A", symtree.VersionValue(2, "A", 9, v), "resource-r/version-000000002-B", symtree.VersionValue(2, "A", 9, v), "resource-r/replay-A", "log-000000002-A,9,0",
+				"resource-r/replay-B", "log-000000002-A,9,0", "resource-r/syncpos-B", "log-000000002-A,0,0", "resource-r/syncfrom-B", "A", "resource-r/primary", "B")
+		},
 		"peer": func(s *fakeSys) {
 			s.set("resource-r/actual-A/open-count", "2", "resource-r/actual-A/is-attached", "0", "resource-r/actual-A/has-emergency", "1", "resource-r/actual-A/disk-error", "no such device",
 				"resource-r/actual-A/log-error", "no space", "resource-r/actual-A/why", "because", "resource-r/actual-A/split-brain", "says A", "resource-r/actual-A/msg-x", "text",
@@ -54,7 +60,7 @@ func readScenes() map[string]func(s *fakeSys) {
 // would if it had read all of it.
 func TestReads(t *testing.T) {
 	for name, scene := range readScenes() {
-		if testing.Short() && name != "plain" && name != "split" {
+		if testing.Short() && name != "plain" && name != "split" && name != "chosen" {
 			continue
 		}
 		for _, row := range append(manualRows(), manualRow{"explain", "", "R", ""}, manualRow{"status", "", "R", "--json"}, manualRow{"explain", "", "R", "--json"},
