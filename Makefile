@@ -110,6 +110,7 @@ lint: ## gofmt, vet and the rules of the house
 
 bench: build ## log append, latency, idle cost: as ratios within one run, against targets
 	@$(BIN)/marsbench
+	$(GO) test -run '^$$' -bench Latency -benchtime 20x ./marsadm
 
 clean: ## remove what was built
 	rm -rf $(BIN)

@@ -90,8 +90,8 @@ const (
 	plainReading = 23 * time.Millisecond
 )
 
-// TestLatency: every command without a wait takes less than 30 ms on a tree of
-// 100 resources and four hosts, but for those that read everything.
+// BenchmarkLatency: every command without a wait takes less than 30 ms on a tree of
+// 100 resources and four hosts, but for those that read everything ("make bench").
 //
 // What is measured is the processor time (user and system, of all threads) of
 // the built program, and of several runs the least: neither waiting for a
@@ -100,23 +100,26 @@ const (
 // change of ours makes faster, is measured between the runs, and what it takes
 // more than when the machine is quiet is granted to the commands, too. Writing
 // commands about all resources are left out: they wait for the disk.
-func TestLatency(t *testing.T) {
-	s := newBig(t)
-	bin := build(t)
+func BenchmarkLatency(b *testing.B) {
+	s := newBig(b)
+	bin := build(b)
 	for _, line := range append(lines(), everything()...) {
-		limit := mayTake
-		if slices.Contains(everything(), line) {
-			limit *= 2
-		}
-		least, plain := time.Hour, time.Hour
-		for i := 0; i < 60 && (i < 3 || least >= scaled(limit, plain)); i++ {
-			plain = min(plain, readPlainly(t, s.place.MarsDir))
-			least = min(least, process(t, s, bin, line))
-		}
-		t.Logf("%-40s %5.1f ms, a plain reading %5.1f ms", line, least.Seconds()*1e3, plain.Seconds()*1e3)
-		if least >= scaled(limit, plain) {
-			t.Errorf("marsadm %s: %v of processor time, expected less than %v, or %v while a plain reading of the tree takes %v", line, least, limit, scaled(limit, plain), plain)
-		}
+		b.Run(strings.ReplaceAll(line, " ", "_"), func(b *testing.B) {
+			limit := mayTake
+			if slices.Contains(everything(), line) {
+				limit *= 2
+			}
+			least, plain := time.Hour, time.Hour
+			for b.Loop() {
+				plain = min(plain, readPlainly(b, s.place.MarsDir))
+				least = min(least, process(b, s, bin, line))
+			}
+			b.ReportMetric(least.Seconds()*1e3, "ms-cpu")
+			b.ReportMetric(plain.Seconds()*1e3, "ms-plain-reading")
+			if least >= scaled(limit, plain) {
+				b.Errorf("marsadm %s: %v of processor time, expected less than %v", line, least, scaled(limit, plain))
+			}
+		})
 	}
 }
 
@@ -126,7 +129,7 @@ func scaled(limit, plain time.Duration) time.Duration {
 }
 
 // build makes the program as it is installed.
-func build(t *testing.T) string {
+func build(t testing.TB) string {
 	bin := filepath.Join(t.TempDir(), "marsadm")
 	cmd := exec.Command("go", "build", "-o", bin, "../cmd/marsadm")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -137,7 +140,7 @@ func build(t *testing.T) string {
 }
 
 // process is the processor time of one command.
-func process(t *testing.T, s *fakeSys, bin, line string) time.Duration {
+func process(t testing.TB, s *fakeSys, bin, line string) time.Duration {
 	run := t.TempDir()
 	lock, err := os.Create(filepath.Join(run, "lock")) // as if a marsd were running
 	if err != nil {
@@ -157,7 +160,7 @@ func process(t *testing.T, s *fakeSys, bin, line string) time.Duration {
 
 // readPlainly is the processor time that it takes to read all names and values,
 // and to do nothing with them.
-func readPlainly(t *testing.T, dir string) time.Duration {
+func readPlainly(t testing.TB, dir string) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cpu := func() time.Duration {
