@@ -150,7 +150,7 @@ func (c *conn) Close() {
 		c.out = left
 		c.live.limit(c.w.cfg.times.flush)
 		// For a write that is stuck already; a failure means it is over.
-		_ = c.live.SetWriteDeadline(before(c.w.cfg.times.flush, 0))
+		_ = c.live.SetWriteDeadline(c.live.before(c.w.cfg.times.flush, 0))
 	} else if c.live != nil {
 		_ = c.live.Conn.Close() // never used
 	}

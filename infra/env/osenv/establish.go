@@ -15,27 +15,37 @@ import (
 )
 
 // liveConn is a TCP connection on which every read and write has its time, and
-// which can be given a last moment for either.
+// which can be given a last moment for either. All of it is told by the
+// monotonic clock: a system clock that is stepped ends no connection, nor does it
+// keep a dead one alive.
 type liveConn struct {
 	net.Conn
 	times     *netTimes
-	lastRead  atomic.Int64 // Unix nanoseconds, 0: none
+	made      time.Time    // with its monotonic reading, from which moments count
+	lastRead  atomic.Int64 // nanoseconds after made, 0: none
 	lastWrite atomic.Int64
 
 	received, sent atomic.Int64 // bytes
 	retired        bool         // counted by traffic, whose lock guards it
 }
 
-func before(d time.Duration, last int64) time.Time {
-	t := time.Now().Add(d)
-	if last != 0 && last < t.UnixNano() {
-		return time.Unix(0, last)
-	}
-	return t
+func newLiveConn(nc net.Conn, times *netTimes) *liveConn {
+	return &liveConn{Conn: nc, times: times, made: time.Now()}
 }
 
+// before is d from now, or the last moment if that comes first.
+func (c *liveConn) before(d time.Duration, last int64) time.Time {
+	if at := c.after(d); last == 0 || at < last {
+		last = at
+	}
+	return c.made.Add(time.Duration(last))
+}
+
+// after is the moment d from now.
+func (c *liveConn) after(d time.Duration) int64 { return int64(time.Since(c.made) + d) }
+
 func (c *liveConn) Read(b []byte) (int, error) {
-	if err := c.SetReadDeadline(before(c.times.dead, c.lastRead.Load())); err != nil {
+	if err := c.SetReadDeadline(c.before(c.times.dead, c.lastRead.Load())); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Read(b)
@@ -44,7 +54,7 @@ func (c *liveConn) Read(b []byte) (int, error) {
 }
 
 func (c *liveConn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(before(c.times.stall, c.lastWrite.Load())); err != nil {
+	if err := c.SetWriteDeadline(c.before(c.times.stall, c.lastWrite.Load())); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Write(b)
@@ -54,12 +64,17 @@ func (c *liveConn) Write(b []byte) (int, error) {
 
 // limit sets the last moment for reads and writes, d from now; 0 lifts it.
 func (c *liveConn) limit(d time.Duration) {
+	c.limitRead(d)
+	c.lastWrite.Store(c.lastRead.Load())
+}
+
+// limitRead is limit for reads alone.
+func (c *liveConn) limitRead(d time.Duration) {
 	var last int64
 	if d > 0 {
-		last = time.Now().Add(d).UnixNano()
+		last = c.after(d)
 	}
 	c.lastRead.Store(last)
-	c.lastWrite.Store(last)
 }
 
 // runDialed is the goroutine of a connection that this node makes.
@@ -73,7 +88,7 @@ func (c *conn) runDialed(to env.Endpoint) {
 		c.end(fmt.Errorf("dial %s: %w", to, err))
 		return
 	}
-	live := &liveConn{Conn: nc, times: times}
+	live := newLiveConn(nc, times)
 	if !c.hold(live) {
 		return
 	}
@@ -122,7 +137,7 @@ func (c *conn) runAccepted(nc net.Conn) {
 	defer c.w.remove(c)
 	defer c.cancel()
 	times := &c.w.cfg.times
-	live := &liveConn{Conn: nc, times: times}
+	live := newLiveConn(nc, times)
 	if !c.hold(live) {
 		c.w.known(c)
 		return

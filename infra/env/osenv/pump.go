@@ -150,11 +150,7 @@ func (c *conn) limitRead(d time.Duration) {
 	if c.own {
 		return
 	}
-	var last int64
-	if d > 0 {
-		last = time.Now().Add(d).UnixNano()
-	}
-	c.live.lastRead.Store(last)
+	c.live.limitRead(d)
 }
 
 func (c *conn) readError(err error) error {
