@@ -47,7 +47,7 @@ func wholeGuest(t *testing.T, name string) *host {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("--- the end of marsd's log on %s\n%s\n--- status\n%s", name, lastLines(h.journal(), 40), h.status("pair"))
+			t.Logf("--- the end of marsd's log on %s\n%s\n--- status\n%s", name, lastLines(h.journal(), 40), h.status("all"))
 		}
 		h.kill()
 	})

@@ -3,6 +3,7 @@
 package pair
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,6 +30,22 @@ func TestClocks(t *testing.T) {
 	if sum := both(t, "clock", "TestClock", tools+",date,touch", "256M", "16M", "16M"); sum != "" {
 		fmt.Printf("result: clock: both disks have SHA-256 %.16s...\n", sum)
 	}
+}
+
+// said runs a guest and returns what it says, which can be followed in a file.
+func said(cmd *exec.Cmd, name string) ([]byte, error) {
+	dir := filepath.Join(repository, "bin", "vm-log")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout, cmd.Stderr = f, f
+	err = errors.Join(cmd.Run(), f.Close())
+	out, err2 := os.ReadFile(f.Name())
+	return out, errors.Join(err, err2)
 }
 
 // both boots two guests for the two halves of a test, and returns the sum of
@@ -63,7 +80,7 @@ func both(t *testing.T, suite, test, tools string, disks ...string) string {
 		args = append(args, "--", filepath.Join(bin, "guest.test"), "-test.run", "^"+test+"$", "-test.v", "-test.timeout", limit)
 		wg.Go(func() {
 			cmd := exec.Command(filepath.Join(repository, "bin", "marsvm"), args...)
-			out, err := cmd.CombinedOutput()
+			out, err := said(cmd, suite+"-"+name)
 			t.Logf("%s:\n%s", name, out)
 			if err != nil {
 				t.Errorf("guest %s: %v", name, err)
