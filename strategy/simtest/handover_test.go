@@ -70,3 +70,32 @@ func handover(t testing.TB, seed uint64) map[string]int {
 	c.quiesce(a, l, b)
 	return sum
 }
+
+// TestSimHandoverIsQuick: between hosts that are well, closing the device and
+// having it on the other host is a matter of a second: nothing waits for a round
+// of polling or a back-off that need not be.
+func TestSimHandoverIsQuick(t *testing.T) {
+	const limit = 1500 * time.Millisecond
+	o, lo := scene(1)
+	o.Node.SilentOpens = false
+	c := NewCluster(t, 1, o, "a", "b")
+	defer c.Close()
+	a, others := c.pair()
+	b := others[0]
+	b.join(30)
+	l := c.NewLoad(a, lo)
+	c.Wait("the sync", b.Synced)
+	for i := range 4 {
+		c.RunFor(300 * time.Millisecond)
+		l.End()
+		begin := c.World.Now()
+		b.insist("wait-umount", Res, "--timeout=60")
+		b.insist("primary", Res, "--timeout=60")
+		c.Wait("the device on "+b.Node.Host(), b.Serving)
+		if took := c.World.Now() - begin; took > limit {
+			t.Errorf("handover %d took %v, want at most %v", i+1, took, limit)
+		}
+		a, b = b, a
+		l = c.NewLoad(a, lo)
+	}
+}
