@@ -67,6 +67,13 @@ type pulse struct {
 // newPulse begins to write to a disk of its own.
 func newPulse(t *testing.T, path string) *pulse {
 	t.Helper()
+	return newPulseEvery(t, path, 5*time.Millisecond)
+}
+
+// newPulseEvery does so with another pause between two writes: it must not be a
+// load.
+func newPulseEvery(t *testing.T, path string, pause time.Duration) *pulse {
+	t.Helper()
 	p := &pulse{}
 	dev, buf := openDev(t, path), alignedBuf(t, storyBlock)
 	p.load.run(func(i int) error {
@@ -76,7 +83,7 @@ func newPulse(t *testing.T, path string) *pulse {
 		p.mu.Lock()
 		p.times = append(p.times, took)
 		p.mu.Unlock()
-		<-time.After(5 * time.Millisecond) // it must not be a load
+		<-time.After(pause)
 		return err
 	})
 	t.Cleanup(func() { p.load.finish(t); dev.close(t) })

@@ -95,7 +95,11 @@ func remoteServe(c net.Conn) error {
 
 // remoteRun is the program "ssh HOST COMMAND ARG...": HOST is an address here.
 func remoteRun(args []string) int {
-	a, err := remoteAsk(args)
+	input, err := io.ReadAll(os.Stdin)
+	var a remoteAnswer
+	if err == nil {
+		a, err = remoteAsk(args, input)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 255
@@ -105,13 +109,9 @@ func remoteRun(args []string) int {
 	return a.Code
 }
 
-func remoteAsk(args []string) (a remoteAnswer, err error) {
+func remoteAsk(args []string, input []byte) (a remoteAnswer, err error) {
 	if len(args) < 2 {
 		return a, errors.New("want HOST COMMAND ARG...")
-	}
-	input, err := io.ReadAll(os.Stdin)
-	if err != nil {
-		return a, err
 	}
 	c, err := net.DialTimeout("tcp", net.JoinHostPort(args[0], remotePort), remoteTime)
 	if err != nil {
