@@ -52,7 +52,7 @@
 //	kill -9 and SIGSTOP of daemons                           kill, db
 //	kill -9 of a database, of the daemon below, failover     db, postgres
 //	primary --force in a partition, both write, three hosts  split: TestSplit
-//	handovers to and fro                                     split: TestHandover
+//	handovers to and fro                                     split: TestSplit
 //	applications that misbehave: overlaps, sizes, discards   io
 //	ublk: dead server, device open, many devices             ublkdev, device, kill, many
 package guest

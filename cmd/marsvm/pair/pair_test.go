@@ -27,7 +27,7 @@ func TestTwoGuests(t *testing.T) {
 
 // TestClocks does so with guests whose clocks are stepped.
 func TestClocks(t *testing.T) {
-	if sum := both(t, "clock", "TestClock", tools+",date,touch,readlink", "256M", "16M", "16M"); sum != "" {
+	if sum := both(t, "clock", "TestClock", tools+",date,touch,readlink,sleep", "256M", "4M", "4M"); sum != "" {
 		fmt.Printf("result: clock: both disks have SHA-256 %.16s...\n", sum)
 	}
 }
