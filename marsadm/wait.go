@@ -12,6 +12,8 @@ import (
 const (
 	defaultTimeout = 5 * time.Second
 	pollInterval   = 50 * time.Millisecond
+	maxPoll        = 2 * time.Second
+	pollShare      = 3           // a look takes one part of the time, the pause behind it three
 	sayInterval    = time.Second // between messages about what is waited for
 )
 
@@ -47,7 +49,7 @@ func (x *run) await(cond condition) error {
 	said, next := "", x.sys.Mono()
 	m := x.newMeter()
 	defer m.clear()
-	for {
+	for look := x.sys.Mono(); ; {
 		missing, err := cond()
 		if err != nil || missing == "" {
 			return err
@@ -68,13 +70,25 @@ func (x *run) await(cond condition) error {
 			said, next = missing, now+sayInterval
 		}
 		m.show()
-		if err := x.sys.Sleep(pollInterval); err != nil {
+		if err := x.sys.Sleep(x.pause(x.sys.Mono() - look)); err != nil {
 			return err
 		}
+		look = x.sys.Mono()
 		if err := x.reload(); err != nil {
 			return err
 		}
 	}
+}
+
+// pause is how long a wait does nothing after a look that took so long. On a slow
+// or busy machine, or with a large tree, looks would else keep marsd from what is
+// being waited for.
+func (x *run) pause(took time.Duration) time.Duration {
+	d := min(max(pollInterval, pollShare*took), maxPoll)
+	if !x.forever {
+		d = min(d, max(x.deadline-x.sys.Mono(), pollInterval))
+	}
+	return d
 }
 
 // closeLag is how late a living marsd may notice that a device was closed: the

@@ -2,7 +2,12 @@
 
 package marsadm
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"mars/infra/env"
+)
 
 // TestConditions: every form of a condition, on B, which is attached, has
 // switched everything on, and is secondary (manual 3.3.2).
@@ -41,4 +46,44 @@ func TestWaitResourceWaits(t *testing.T) {
 		}
 	}
 	s.must("wait-resource r is-primary")
+}
+
+// slowDirs takes its time for each directory that is read.
+type slowDirs struct {
+	env.FS
+	s     *fakeSys
+	takes time.Duration
+	spent time.Duration
+}
+
+func (f *slowDirs) ReadDir(name string) ([]env.FileInfo, error) {
+	f.s.mono += f.takes
+	f.spent += f.takes
+	return f.FS.ReadDir(name)
+}
+
+// TestWaitLeavesTheMachine: looking again and again takes at most a quarter of
+// the time, however slow the machine is, and the time-out still holds.
+func TestWaitLeavesTheMachine(t *testing.T) {
+	for _, takes := range []time.Duration{0, time.Millisecond, 10 * time.Millisecond, 30 * time.Millisecond} {
+		s := newPair(t, "B")
+		slow := &slowDirs{FS: s.fs, s: s, takes: takes}
+		s.fs = slow
+		looks, first, began := 0, time.Duration(0), time.Duration(0)
+		s.react = func() {
+			if looks++; looks == 1 { // what comes before is no wait
+				first, began = slow.spent, s.mono
+			}
+		}
+		s.refused("wait-resource r is-primary --timeout=60", 1, timeoutText)
+		if limit := 61*time.Second + 20*takes; s.mono < time.Minute || s.mono > limit {
+			t.Errorf("%v a directory: it has waited %v, want at most %v", takes, s.mono, limit)
+		}
+		if share := (slow.spent - first).Seconds() / (s.mono - began).Seconds(); share > 0.26 {
+			t.Errorf("%v a directory: looking took %.2f of the time", takes, share)
+		}
+		if looks < 30 {
+			t.Errorf("%v a directory: only %d looks a minute", takes, looks)
+		}
+	}
 }
