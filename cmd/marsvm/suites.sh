@@ -62,7 +62,7 @@ run() {
 	postgres) $vm prepare postgresql && CPUS=${CPUS:-1} in_guest postgres "$long" --disk 256M --disk 48M --disk 256M --disk 48M --disk 48M --file "${MARS_VM_CACHE:-.cache/marsvm}/postgresql:/opt/pg" ;;
 	many) in_guest many 25m --disk 1G --disk 1G ;;
 	pair) MARS_VM=1 $GO test -count=1 -v -timeout 20m -run TwoGuests ./cmd/marsvm/pair ;;
-	clock) MARS_VM=1 $GO test -count=1 -timeout 3h -run Clocks ./cmd/marsvm/pair ;;
+	clock) MARS_VM=1 $GO test -count=1 -v -timeout 3h -run Clocks ./cmd/marsvm/pair ;;
 	# Mounts of its own: none is left, whatever becomes of it.
 	power) MARS_VM=1 unshare -m $GO test -count=1 -v -timeout 20m ./cmd/marsvm/power ;;
 	*) echo "no suite $1; there are: $all" >&2; return 2 ;;

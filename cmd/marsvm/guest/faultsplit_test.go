@@ -13,6 +13,8 @@ import (
 const (
 	handovers = 4 // for each of the rounds; even, such that A is primary in the end
 	splitSize = 4 << 20
+
+	handoverSlow = 15 * time.Second // what takes longer is told
 )
 
 // trio is a stage of three hosts with one resource; A is its first primary.
@@ -211,8 +213,13 @@ func (w *trio) keep(right *story) *story {
 func (w *trio) takeOver(h *host) {
 	w.t.Helper()
 	w.await(h.name+" to take over", func() string {
-		h.ok("wait-umount", w.res)
+		begin := time.Now()
+		said := h.ok("wait-umount", w.res)
+		closed := time.Since(begin)
 		out, err := h.adm("primary", w.res, "--timeout=600")
+		if took := time.Since(begin); took > handoverSlow {
+			w.t.Logf("slow: after %.1f s the device was closed, as %s knows, after %.1f s it was primary:\n%s%s", closed.Seconds(), h.name, took.Seconds(), said, out)
+		}
 		switch {
 		case err == nil:
 			return ""
