@@ -172,24 +172,30 @@ type bank struct {
 // dbDirs are where the file systems are mounted: at A, at B, of a snapshot.
 var dbDirs = [...]string{"/run/db-a", "/run/db-b", "/run/db-snapshot"}
 
+// newBank makes the databases on a bare disk, which then becomes a resource with
+// what is on it, as a disk in use does.
 func newBank(t *testing.T, dbs ...database) *bank {
 	t.Helper()
 	s := newStage(t)
 	s.cluster("/dev/vda", "/dev/vdb", "/dev/vdc", "/dev/vdd")
-	s.resource("db", "/dev/vdb", "/dev/vdd")
+	w := &bank{stage: s, a: s.hosts[0], b: s.hosts[1]}
 	for _, dir := range dbDirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w := &bank{stage: s, a: s.hosts[0], b: s.hosts[1]}
-	w.dev = w.a.device("db")
-	s.must("mkfs.ext4", "-q", "-F", w.dev)
-	s.must("mount", "-t", "ext4", w.dev, dbDirs[0])
+	s.must("mkfs.ext4", "-q", "-F", w.a.disk)
+	s.must("mount", "-t", "ext4", w.a.disk, dbDirs[0])
 	for _, db := range dbs {
 		w.ledgers = append(w.ledgers, &ledger{db: db})
 	}
 	w.each(func(g *ledger) error { return g.begin(dbDirs[0]) })
+	w.each((*ledger).end)
+	s.must("umount", dbDirs[0])
+	s.resource("db", w.a.disk, w.b.disk)
+	w.dev = w.a.device("db")
+	s.must("mount", "-t", "ext4", w.dev, dbDirs[0])
+	w.reopen(dbDirs[0])
 	return w
 }
 
