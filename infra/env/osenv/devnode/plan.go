@@ -29,3 +29,7 @@ func (p *ScanPlan) Due(now time.Time, eventful bool) bool {
 func (p *ScanPlan) Done(start time.Time, took time.Duration) {
 	p.last, p.took, p.eventful = start, took, false
 }
+
+// Again is for a pass that has left something out: the next one is due as if
+// something had happened.
+func (p *ScanPlan) Again() { p.eventful = true }

@@ -33,4 +33,8 @@ func TestScanPlan(t *testing.T) {
 	if p.Due(start.Add(49*time.Second), true) || !p.Due(start.Add(50*time.Second), true) {
 		t.Error("a slow pass is not repeated at 1/500 of the time")
 	}
+	p.Done(start, time.Millisecond)
+	if p.Again(); p.Due(start.Add(4*time.Second), false) || !p.Due(start.Add(5*time.Second), false) {
+		t.Error("a pass that has left something out is not repeated as after an event")
+	}
 }

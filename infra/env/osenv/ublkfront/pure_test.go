@@ -122,3 +122,18 @@ func TestNewRefuses(t *testing.T) {
 		t.Errorf("left behind: %v", list)
 	}
 }
+
+// TestLookIsNotWhole: a device that somebody is at is left out of a look, which
+// says so: what has become of its users must not wait for the next event.
+func TestLookIsNotWhole(t *testing.T) {
+	h := &Host{}
+	free, busy := &device{h: h, closed: true}, &device{h: h, closed: true}
+	busy.op.Lock()
+	if h.lookAll([]*device{free, busy}) {
+		t.Error("a look that has left out a device says that it was whole")
+	}
+	busy.op.Unlock()
+	if !h.lookAll([]*device{free, busy}) {
+		t.Error("a look at all devices says that it was not whole")
+	}
+}

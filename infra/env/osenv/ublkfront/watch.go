@@ -40,7 +40,7 @@ func (h *Host) watch() {
 		}
 	}()
 	plan := devnode.ScanPlan{Every: scanEvery, Calm: scanCalm, Share: scanShare}
-	last, echoes := "", len(echo)
+	last, echoes, before := "", len(echo), false
 	for {
 		wait := watchEvery
 		if echoes < len(echo) {
@@ -61,11 +61,17 @@ func (h *Host) watch() {
 		now, err := os.ReadFile(refcnt)
 		changed := err != nil || string(now) != last
 		last = string(now)
-		if plan.Due(time.Now(), changed) {
+		// An opener counts with the driver before it has its descriptor: the look
+		// at that change may be too early, so that there is another one.
+		if plan.Due(time.Now(), changed || before) {
 			start, used := time.Now(), threadTime()
-			h.lookAll(list)
+			whole := h.lookAll(list)
 			plan.Done(start, threadTime()-used)
+			if !whole {
+				plan.Again()
+			}
 		}
+		before = changed
 	}
 }
 
@@ -81,11 +87,14 @@ func (d *device) checkTags() {
 }
 
 // lookAll counts the users of devices. One that is being closed or probed is
-// left to whoever does that.
-func (h *Host) lookAll(list []*device) {
+// left to whoever does that; then, and when the look fails, it is not whole.
+func (h *Host) lookAll(list []*device) (whole bool) {
 	var mine []*device
+	whole = true
 	for _, d := range list {
-		if d.op.TryLock() {
+		if !d.op.TryLock() {
+			whole = false
+		} else {
 			defer d.op.Unlock()
 			if !d.closed {
 				mine = append(mine, d)
@@ -97,7 +106,7 @@ func (h *Host) lookAll(list []*device) {
 	found, err := survey(mine, func(d *device) bool { return d.hidden })
 	if err != nil {
 		h.log.Warn("cannot see who has devices open", "err", err)
-		return
+		return false
 	}
 	for _, d := range mine {
 		d.hidden = found[d].hidden
@@ -106,6 +115,7 @@ func (h *Host) lookAll(list []*device) {
 			d.report(n)
 		}
 	}
+	return whole
 }
 
 // threadTime is the time that the calling thread has spent on a core.
