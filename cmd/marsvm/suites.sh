@@ -59,7 +59,7 @@ run() {
 	disk) in_guest disk "$long" --allow-warnings --disk 256M --disk 8M --disk 256M --disk 8M --disk 8M --disk 8M --disk 16M ;;
 	full) in_guest full "$long" --disk 96M --disk 8M --disk 96M --disk 8M --disk 96M --disk 8M --disk 8M --disk 16M ;;
 	db) CPUS=${CPUS:-1} in_guest db "$long" --disk 256M --disk 16M --disk 256M --disk 16M --disk 16M --tool sqlite3 ;;
-	postgres) $vm prepare postgresql && CPUS=${CPUS:-1} in_guest postgres "$long" --disk 256M --disk 48M --disk 256M --disk 48M --disk 48M --file "${MARS_VM_CACHE:-.cache/marsvm}/postgresql:/opt/pg" ;;
+	postgres) $vm prepare postgresql && CPUS=${CPUS:-1} in_guest postgres "$long" --disk 256M --disk 24M --disk 256M --disk 24M --disk 24M --file "${MARS_VM_CACHE:-.cache/marsvm}/postgresql:/opt/pg" ;;
 	many) in_guest many 25m --disk 1G --disk 1G ;;
 	pair) MARS_VM=1 $GO test -count=1 -v -timeout 20m -run TwoGuests ./cmd/marsvm/pair ;;
 	clock) MARS_VM=1 $GO test -count=1 -v -timeout 3h -run Clocks ./cmd/marsvm/pair ;;

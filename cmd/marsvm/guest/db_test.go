@@ -390,7 +390,7 @@ func throughAll(t *testing.T, name string, size int64, dbs ...database) {
 // What the disks have.
 const (
 	sqliteSize   = 16 << 20
-	postgresSize = 48 << 20
+	postgresSize = 24 << 20
 )
 
 // TestSQLite: SQLite, with both of its ways to commit side by side.

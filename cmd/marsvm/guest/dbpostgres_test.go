@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -17,6 +18,9 @@ import (
 
 // postgresBin is where marsvm's cache has put the programs.
 const postgresBin = "/opt/pg/lib/postgresql/*/bin"
+
+// postgresName is the one database; it has what initdb puts into each.
+const postgresName = "template1"
 
 // nobody runs the server, which refuses to be root.
 const nobody = 65534
@@ -37,18 +41,38 @@ func (d *postgres) program(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// create makes a cluster of databases as small as can be, in memory, and copies
+// it. It is no transaction: its copy alone is synced.
+func (d *postgres) create(data string) error {
+	temp, err := os.MkdirTemp("", "pg")
+	if err != nil {
+		return err
+	}
+	if err := os.Chown(temp, nobody, nobody); err != nil {
+		return err
+	}
+	slim := d.program("postgres", "--single", "-D", temp, "-c", "fsync=off", postgresName)
+	slim.Stdin = strings.NewReader("UPDATE pg_database SET datistemplate = false;\nDROP DATABASE template0;\nDROP DATABASE postgres;\n")
+	for _, cmd := range []*exec.Cmd{
+		d.program("initdb", "-D", temp, "-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8", "--data-checksums",
+			"--no-instructions", "--wal-segsize=1", "--no-sync"),
+		slim,
+		exec.Command("cp", "-a", temp, data),
+	} {
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", cmd.Path, err, out)
+		}
+	}
+	unix.Sync()
+	return os.RemoveAll(temp)
+}
+
 func (d *postgres) open(dir string) (*exec.Cmd, error) {
 	data := filepath.Join(dir, "pg")
 	if _, err := os.Stat(data); err != nil {
-		if err := errors.Join(os.Mkdir(data, 0o700), os.Chown(data, nobody, nobody)); err != nil {
+		if err := d.create(data); err != nil {
 			return nil, err
 		}
-		init := d.program("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--locale=C", "-E", "UTF8", "--data-checksums", "--no-instructions",
-			"--wal-segsize=1", "--no-sync") // it is no transaction: what it has made is synced below
-		if out, err := init.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("initdb: %w\n%s", err, out)
-		}
-		unix.Sync()
 	}
 	d.server = d.program("postgres", "-D", data, "-k", data, "-c", "listen_addresses=", "-c", "fsync=on", "-c", "shared_buffers=16MB",
 		"-c", "max_connections=10", "-c", "autovacuum=off", "-c", "checkpoint_timeout=30s", "-c", "min_wal_size=2MB", "-c", "max_wal_size=6MB",
@@ -61,7 +85,7 @@ func (d *postgres) open(dir string) (*exec.Cmd, error) {
 	if err := errors.Join(d.server.Start(), log.Close()); err != nil {
 		return nil, err
 	}
-	psql := []string{"-qAtX", "-v", "ON_ERROR_STOP=1", "-h", data, "-U", "postgres", "postgres"}
+	psql := []string{"-qAtX", "-v", "ON_ERROR_STOP=1", "-h", data, "-U", "postgres", postgresName}
 	d.wait("PostgreSQL to answer", func() string {
 		out, err := d.program("psql", append([]string{"-c", "SELECT 1"}, psql...)...).CombinedOutput()
 		if err != nil {
