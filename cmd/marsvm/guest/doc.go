@@ -37,7 +37,8 @@
 // them (file fault_test.go): so what waits for a line or a disk is told from a
 // machine that is busy. Every check has its control in the same run.
 //
-// Each fault comes once, with MARS_FAULT_ROUNDS so often (make soak). The
+// Each fault comes once, with MARS_FAULT_ROUNDS so often (make soak); there are
+// four handovers a round, and more clocks are stepped from two rounds on. The
 // faults that want a real kernel, and where they fire; strategy/simtest has the
 // others, and most of these as well:
 //
