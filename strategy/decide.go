@@ -401,7 +401,7 @@ func fetchPeer(f *Facts, s *State, l history.Log, have int64) (Peer, bool) {
 		if !ok || !p.Connected || !p.Member {
 			return p, false
 		}
-		if slices.Contains(s.Gone, Gone{l, host}) {
+		if _, gone := s.gone(l, host); gone {
 			if last == nil {
 				last = &p
 			}

@@ -27,7 +27,7 @@ func TestDecidePreferred(t *testing.T) {
 		{name: "if it is connected", spoil: func(f *Facts, s *State) { f.Peers[0].Connected, f.Peers[2].Connected = false, false }, preferred: []string{"D"}, want: "C"},
 		{name: "if it still has it", spoil: func(f *Facts, s *State) {
 			f.Peers[0].Connected = false
-			s.Gone = []Gone{{lg(1, "A"), "D"}}
+			s.Gone = []Gone{{Log: lg(1, "A"), Host: "D"}}
 		}, preferred: []string{"D"}, want: "C"},
 	} {
 		f, s := secondary()

@@ -2,7 +2,6 @@ package strategy
 
 import (
 	"fmt"
-	"slices"
 
 	"mars/infra/history"
 	"mars/infra/mutant"
@@ -153,12 +152,19 @@ func (f *Facts) fetchStopped() bool { return f.Level >= levelFetch && !f.designa
 // lagging tells what a secondary that has nothing more to apply will wait for
 // in vain, or for space; empty if it just follows.
 func lagging(f *Facts, s *State, hole *history.Hole, fetch *FetchPlan) string {
+	var gone Gone
+	if fetch != nil {
+		gone, _ = s.gone(fetch.Log, fetch.Peer.Host)
+	}
 	switch {
 	case f.Primary == f.Me:
 		return ""
 	case hole != nil:
 		return fmt.Sprintf("outdated: %s was in emergency mode, and the logs have a hole in front of %v: invalidate this host", hole.Host, hole.Log)
-	case fetch != nil && slices.Contains(s.Gone, Gone{fetch.Log, fetch.Peer.Host}):
+	case gone.Unread:
+		// No reason to invalidate: it may be read again soon.
+		return fmt.Sprintf("%s could not read %v, and nobody else that can be reached has it; it is asked again: look after /mars there", gone.Host, gone.Log)
+	case gone.Host != "":
 		return fmt.Sprintf("outdated: no member that can be reached has %v any more: invalidate this host, or connect a member that still has it", fetch.Log)
 	case s.FetchGone && s.FetchLog == logOf(f) && !has(s, s.FetchLog):
 		return fmt.Sprintf("%v can not be fetched: %s; if no member has it any more: marsadm invalidate %s", s.FetchLog, s.FetchErr, f.Resource)

@@ -187,9 +187,12 @@ func TestDecideLevels(t *testing.T) {
 		{"another holder serves", func(f *Facts, s *State) {
 			f.Peers = append(f.Peers, Peer{Host: "C", Connected: true, Member: true})
 			f.Claims = append(f.Claims, claim("C", lg(1, "A"), 400)...)
-			s.Logs[0].End, s.Gone = 100, []Gone{{lg(1, "A"), "A"}}
+			s.Logs[0].End, s.Gone = 100, []Gone{{Log: lg(1, "A"), Host: "A"}}
 		}, "C", ""},
-		{"nobody has it any more", func(f *Facts, s *State) { s.Logs[0].End, s.Gone = 100, []Gone{{lg(1, "A"), "A"}} }, "A", "invalidate"},
+		{"nobody has it any more", func(f *Facts, s *State) { s.Logs[0].End, s.Gone = 100, []Gone{{Log: lg(1, "A"), Host: "A"}} }, "A", "invalidate"},
+		{"its holder can not read it now", func(f *Facts, s *State) {
+			s.Logs[0].End, s.Gone = 100, []Gone{{Log: lg(1, "A"), Host: "A", Unread: true}}
+		}, "A", "A could not read log-000000001-A"},
 	} {
 		f, s := secondary()
 		c.spoil(f, s)

@@ -127,10 +127,20 @@ type State struct {
 	Details Details // for people
 }
 
-// Gone is a log that a peer does not have.
+// Gone is a log that a peer does not have, or can not read.
 type Gone struct {
-	Log  history.Log
-	Host string
+	Log    history.Log
+	Host   string
+	Unread bool // it may have it
+}
+
+// gone looks for what a peer has said of a log.
+func (s *State) gone(l history.Log, host string) (Gone, bool) {
+	i := slices.IndexFunc(s.Gone, func(g Gone) bool { return g.Log == l && g.Host == host })
+	if i < 0 {
+		return Gone{}, false
+	}
+	return s.Gone[i], true
 }
 
 // LocalLog is a logfile on this host.

@@ -144,10 +144,9 @@ func (f *fetcher) make() (err error) {
 func (f *fetcher) note(err error) {
 	f.err = err
 	// Who does not have it, or can not read it, is asked last for a while.
-	g := Gone{f.plan.Log, f.plan.Peer.Host}
-	no := errors.Is(err, &wire.Error{Code: wire.CodeNoSuchLog}) || errors.Is(err, &wire.Error{Code: wire.CodeIO})
-	if no && !slices.Contains(f.gone, g) {
-		f.gone = append(slices.DeleteFunc(f.gone, func(x Gone) bool { return x.Log != g.Log }), g)
+	g := Gone{f.plan.Log, f.plan.Peer.Host, errors.Is(err, &wire.Error{Code: wire.CodeIO})}
+	if (g.Unread || errors.Is(err, &wire.Error{Code: wire.CodeNoSuchLog})) && !slices.Contains(f.gone, g) {
+		f.gone = append(slices.DeleteFunc(f.gone, func(x Gone) bool { return x.Log != g.Log || x.Host == g.Host }), g)
 		f.goneUntil = f.w.env.Mono() + time.Minute
 	}
 	f.w.kick()
