@@ -44,9 +44,9 @@
 //
 //	power cut of a primary, volatile caches, torn sectors    power
 //	/mars full by a foreign file, on secondary and primary   full: TestFull
-//	errors of the disk of /mars, read-only file system       disk: TestLogDisk
-//	errors of data disks, for good and intermittent          disk: TestDataDisk
-//	slow disks, 200 ms: data, /mars                          disk: both
+//	errors of the disk of /mars, read-only file system       disk: secondaryLog, primaryLog
+//	errors of data disks, for good and intermittent          disk: dataDisks
+//	slow disks, 200 ms: data, /mars                          disk: slowData, slowLog
 //	clock +1 h, -1 day, +10 years, and back, of one host     clock (package pair)
 //	line cut, one-way cut in either direction                net: TestNet
 //	slow line: 4 Mbit, 50 ms, 1 % loss; 512 kbit             net: TestNet

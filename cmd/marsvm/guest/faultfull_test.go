@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func (h *host) fillMars() {
 	if !errors.Is(err, unix.ENOSPC) {
 		h.t.Fatal(err)
 	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -41,18 +42,6 @@ func (h *host) emptyMars() {
 	if err := os.Remove(h.inside(foreign)); err != nil {
 		h.t.Fatal(err)
 	}
-}
-
-// awaitLink waits for the value of a link of a host.
-func (h *host) awaitLink(name, value string) {
-	h.t.Helper()
-	h.s.await(name+" of "+h.name+" to be "+value, func() string {
-		got, err := os.Readlink(h.inside("/mars/" + name))
-		if err != nil || got != value {
-			return got + errText(err)
-		}
-		return ""
-	})
 }
 
 // awaitLevel waits for a level of emergency.
@@ -73,6 +62,7 @@ type full struct {
 	*trio
 	st     *story
 	l      load
+	fio    atomic.Int64 // finished rounds
 	before sample
 	look   func() sample
 	pause  time.Duration
@@ -91,14 +81,15 @@ func TestFull(t *testing.T) {
 	w := &full{trio: &trio{stage: s, a: s.hosts[0], b: s.hosts[1], c: s.hosts[2], res: "full"}}
 	s.resource("full", w.a.disk, w.b.disk)
 	s.resource("raw", "/dev/vdg", "")
-	w.st = newStory(t, w.a.device("full"))
+	w.st = newPacedStory(t, w.a.device("full"))
 	bare := newPulse(t, "/dev/vdh")
 	w.look = func() sample { return sample{w.st.lap(), bare.lap()} }
 	w.l.run(w.st.round('A'))
-	w.l.run(fioRound(w.a.device("raw"), "2m"))
-	s.awaitChapters(&w.l, w.st, 50)
+	w.l.run(w.verify(fioRound(w.a.device("raw"), "1m")))
+	s.awaitChapters(&w.l, w.st, 5)
+	w.awaitFio(1)
 	w.look()
-	s.awaitChapters(&w.l, w.st, 100)
+	s.awaitChapters(&w.l, w.st, 20)
 	w.before = w.look()
 	t.Logf("before: %s", w.before)
 	for range rounds(t) {
@@ -120,6 +111,32 @@ func TestFull(t *testing.T) {
 		w.st.length(), w.pause.Seconds())
 }
 
+// verify does a round of fio now and then, which is enough: one that falls into a
+// fault is waited for.
+func (w *full) verify(round func(int) error) func(int) error {
+	return func(i int) error {
+		<-time.After(5 * pace)
+		err := round(i)
+		w.fio.Add(1)
+		return err
+	}
+}
+
+// awaitFio waits for some more rounds of fio.
+func (w *full) awaitFio(more int64) {
+	w.t.Helper()
+	goal := w.fio.Load() + more
+	w.await("fio", func() string {
+		if err := w.l.err(); err != nil {
+			return hopeless + err.Error()
+		}
+		if n := w.fio.Load(); n < goal {
+			return fmt.Sprintf("%d rounds of %d, requests done: %s", n, goal, done(w.t, w.a.device("raw")))
+		}
+		return ""
+	})
+}
+
 // follow waits until a host has the story as it is now, and looks at its disk.
 func (w *full) follow(h *host) {
 	w.t.Helper()
@@ -129,7 +146,7 @@ func (w *full) follow(h *host) {
 			return hopeless + err.Error()
 		}
 		if late := behind(w.t, w.st, h.disk, goal); late != "" {
-			return late + "\n" + h.status("full")
+			return late + " at " + h.place("full")
 		}
 		return ""
 	})
@@ -143,7 +160,7 @@ func (w *full) secondary() {
 	w.look()
 	w.b.fillMars()
 	w.b.awaitLevel(func(level string) bool { return level != "0" })
-	w.awaitChapters(&w.l, w.st, 60)
+	w.awaitChapters(&w.l, w.st, 12)
 	undisturbed(w.t, "/mars of B full", w.before, w.look())
 	if text := w.b.status("full"); !strings.Contains(text, "emergency level") {
 		w.t.Errorf("B does not tell of the emergency:\n%s", text)
@@ -173,7 +190,8 @@ func (w *full) primary() {
 	w.a.fillMars()
 	w.a.awaitLevel(func(level string) bool { return level == "4" })
 	w.a.awaitLink("resource-full/actual-A/is-emergency", "1")
-	w.awaitChapters(&w.l, w.st, 100)
+	w.awaitChapters(&w.l, w.st, 12)
+	w.awaitFio(2) // so one of them has met nothing else
 	now := w.look()
 	w.pause = max(w.pause, now.story.longest)
 	undisturbed(w.t, "/mars of A full", w.before, now)
@@ -187,7 +205,7 @@ func (w *full) primary() {
 	w.a.emptyMars()
 	w.a.awaitLink("resource-full/actual-A/is-emergency", "0")
 	w.a.awaitLevel(func(level string) bool { return level == "0" })
-	w.awaitChapters(&w.l, w.st, 50)
+	w.awaitChapters(&w.l, w.st, 10)
 	fmt.Printf("progress: /mars of A full: B is behind the hole, at chapter %d of %d\n", n, w.st.length())
 }
 

@@ -69,6 +69,14 @@ func newStory(t *testing.T, dev string) *story {
 	return st
 }
 
+// newPacedStory starts one that leaves the machine to others between its writes.
+func newPacedStory(t *testing.T, dev string) *story {
+	t.Helper()
+	st := newStory(t, dev)
+	st.pause = pace
+	return st
+}
+
 // write adds a chapter.
 func (st *story) write(branch byte) error {
 	st.mu.Lock()

@@ -64,13 +64,13 @@ func TestNet(t *testing.T) {
 	s.cluster("/dev/vda", "/dev/vdb", "/dev/vdc", "/dev/vdd")
 	s.resource("net", "/dev/vdb", "/dev/vdd")
 	a, b := s.hosts[0], s.hosts[1]
-	st, bare := newStory(t, a.device("net")), newPulse(t, "/dev/vde")
+	st, bare := newPacedStory(t, a.device("net")), newPulse(t, "/dev/vde")
 	var l load
 	l.run(st.round('A'))
-	s.awaitChapters(&l, st, 50)
+	s.awaitChapters(&l, st, 5)
 	look := func() sample { return sample{st.lap(), bare.lap()} }
 	look()
-	s.awaitChapters(&l, st, 150)
+	s.awaitChapters(&l, st, 20)
 	before := look()
 	t.Logf("before: %s", before)
 	frozen := 0
@@ -100,7 +100,7 @@ func oneWireFault(s *stage, l *load, st *story, f wireFault, before sample, look
 	f.begin(b)
 	look()
 	atFault := b.place("net")
-	s.awaitChapters(l, st, 100)
+	s.awaitChapters(l, st, 12)
 	undisturbed(t, f.name, before, look())
 	if f.reaches {
 		s.await("something to come through", func() string {

@@ -4,6 +4,7 @@ package guest
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +67,7 @@ func (s *stage) cluster(disks ...string) {
 	for _, h := range s.hosts {
 		h.start()
 	}
+	fmt.Printf("progress: %d hosts are a cluster\n", len(s.hosts))
 }
 
 // resource makes a resource on the given disk of A and of B, and waits for the
