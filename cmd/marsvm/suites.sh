@@ -53,11 +53,12 @@ run() {
 	# for the kernel's warnings.
 	kill) in_guest kill 25m --allow-warnings --disk 1G --disk 16M --disk 1G --disk 16M --disk 24M --disk 24M ;;
 	# Faults of the kernel's own making; MARS_FAULT_ROUNDS lets each come more often.
-	net) in_guest net "$long" --disk 256M --disk 16M --disk 256M --disk 16M --disk 16M ;;
+	# One processor is cheaper to emulate, and these wait for the most part.
+	net) CPUS=${CPUS:-1} in_guest net "$long" --disk 256M --disk 16M --disk 256M --disk 16M --disk 16M ;;
 	split) CPUS=${CPUS:-1} in_guest split "$long" --disk 256M --disk 4M --disk 256M --disk 4M --disk 256M --disk 4M ;;
 	# Errors of disks are what it is about: the suite itself looks for those of applications.
-	disk) in_guest disk "$long" --allow-warnings --disk 256M --disk 8M --disk 256M --disk 8M --disk 8M --disk 8M --disk 16M ;;
-	full) in_guest full "$long" --disk 96M --disk 8M --disk 96M --disk 8M --disk 96M --disk 8M --disk 8M --disk 16M ;;
+	disk) CPUS=${CPUS:-1} in_guest disk "$long" --allow-warnings --disk 256M --disk 8M --disk 256M --disk 8M --disk 8M --disk 8M --disk 16M ;;
+	full) CPUS=${CPUS:-1} in_guest full "$long" --disk 96M --disk 8M --disk 96M --disk 8M --disk 96M --disk 8M --disk 8M --disk 16M ;;
 	db) CPUS=${CPUS:-1} in_guest db "$long" --disk 256M --disk 16M --disk 256M --disk 16M --disk 16M --tool sqlite3 ;;
 	postgres) $vm prepare postgresql && CPUS=${CPUS:-1} in_guest postgres "$long" --disk 256M --disk 24M --disk 256M --disk 24M --disk 24M --file "${MARS_VM_CACHE:-.cache/marsvm}/postgresql:/opt/pg" ;;
 	many) in_guest many 25m --disk 1G --disk 1G ;;

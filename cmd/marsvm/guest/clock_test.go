@@ -76,7 +76,7 @@ func clockFirst(t *testing.T, h *host) {
 	h.ok("create-resource", "clock", h.disk)
 	h.ok("wait-resource", "clock", "is-device")
 	st, bare := newStory(t, h.device("clock")), newPulseEvery(t, "/dev/vdc", clockPause/3)
-	look := func() sample { return sample{st.lap(), bare.lap()} }
+	look := func() sample { return sample{story: st.lap(), bare: bare.lap()} }
 	st.pause = clockPause
 	var l load
 	l.run(st.round('A'))

@@ -34,8 +34,10 @@
 // Applications write stories (file faultstory_test.go): numbered blocks, so that
 // any disk tells which past it holds, or that it holds none. Their times are
 // compared with those before the fault and with those of a bare disk beside
-// them (file fault_test.go): so what waits for a line or a disk is told from a
-// machine that is busy. Every check has its control in the same run.
+// them, and the longest one with how long the fault lasts (file fault_test.go): so
+// what waits for a line or a disk is told from a machine that is busy. Every check
+// has its control in the same run. Writers pause, and waits look at links: what an
+// emulated machine can do is little.
 //
 // Each fault comes once, with MARS_FAULT_ROUNDS so often (make soak); there are
 // four handovers a round, and more clocks are stepped from two rounds on. The

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -101,7 +102,10 @@ func (p *pulse) lap() lap {
 }
 
 // sample is the times of a story's writes, with the pulse of the same span.
-type sample struct{ story, bare lap }
+type sample struct {
+	story, bare lap
+	filling     time.Duration // the story's own disk was busy with other data so long
+}
 
 func (s sample) String() string {
 	return fmt.Sprintf("%s (in %.1f s; bare disk: %s)", s.story, s.bare.span.Seconds(), s.bare)
@@ -129,7 +133,7 @@ func disturbed(before, now sample) string {
 		slower = max(1, float64(now.bare.half)/float64(before.bare.half))
 	}
 	limit := time.Duration(slower * float64(max(noiseFactor*before.story.half, noiseFloor)))
-	pause := max(longestPause+noiseFactor*max(now.bare.longest, before.story.longest), min(now.bare.span/pauseShare, mostShare))
+	pause := max(longestPause+noiseFactor*max(now.bare.longest, before.story.longest), min(now.bare.span/pauseShare, mostShare)) + now.filling
 	switch {
 	case now.story.n == 0:
 		return "no write at all"
@@ -198,6 +202,19 @@ func (h *host) awaitStory(res string, st *story, disk string) {
 	h.awaitUpToDate(res)
 }
 
+// awaitSynced waits until a sync that has begun is over and the replay has passed
+// its end: until then the disk is no past, though it may hold what is newest.
+func (h *host) awaitSynced(res string) {
+	h.t.Helper()
+	h.awaitLink("resource-"+res+"/syncstatus-"+h.name, h.link("resource-"+res+"/size"))
+	h.s.await(res+" to be consistent at "+h.name, func() string {
+		if text := h.status(res); !strings.Contains(text, "  disk      ") || strings.Contains(text, "  disk      Inconsistent") {
+			return text
+		}
+		return ""
+	})
+}
+
 // place is where the replay of a host stands: log and offset.
 func (h *host) place(res string) string { return h.link("resource-" + res + "/replay-" + h.name) }
 
@@ -218,21 +235,23 @@ func TestFaultJudge(t *testing.T) {
 	const typical = 4 * time.Millisecond
 	quiet := bare(time.Millisecond, 20*time.Millisecond, 6*time.Second)
 	busy := bare(4*time.Millisecond, time.Second, 12*time.Second)
-	before := sample{times(typical, 30*time.Millisecond), quiet}
+	before := sample{story: times(typical, 30*time.Millisecond), bare: quiet}
 	for _, c := range []struct {
 		name string
 		now  sample
 		ok   bool
 	}{
-		{"as before", sample{times(typical, 90*time.Millisecond), quiet}, true},
-		{"noise", sample{times(10*typical, 900*time.Millisecond), quiet}, true},
-		{"a busy machine", sample{times(8*typical, 3*time.Second), busy}, true},
-		{"it stood still, but not while bare writes were under way", sample{times(typical, 3748*time.Millisecond), bare(time.Millisecond, 255*time.Millisecond, 15*time.Second)}, true},
-		{"waits for a line of 100 ms", sample{times(104*time.Millisecond, 200*time.Millisecond), quiet}, false},
-		{"waits for a disk of 200 ms, on a busy machine", sample{times(204*time.Millisecond, 300*time.Millisecond), busy}, false},
-		{"one write waits for a time-out", sample{times(typical, 5*time.Second), quiet}, false},
-		{"one write waits until the line is whole again", sample{times(typical, 25*time.Second), bare(time.Millisecond, 20*time.Millisecond, 30*time.Second)}, false},
-		{"one write waits in a long time", sample{times(typical, 20*time.Second), bare(time.Millisecond, 20*time.Millisecond, 5*time.Minute)}, false},
+		{"as before", sample{story: times(typical, 90*time.Millisecond), bare: quiet}, true},
+		{"noise", sample{story: times(10*typical, 900*time.Millisecond), bare: quiet}, true},
+		{"a busy machine", sample{story: times(8*typical, 3*time.Second), bare: busy}, true},
+		{"it stood still, but not while bare writes were under way", sample{story: times(typical, 3748*time.Millisecond), bare: bare(time.Millisecond, 255*time.Millisecond, 15*time.Second)}, true},
+		{"waits for a line of 100 ms", sample{story: times(104*time.Millisecond, 200*time.Millisecond), bare: quiet}, false},
+		{"waits for a disk of 200 ms, on a busy machine", sample{story: times(204*time.Millisecond, 300*time.Millisecond), bare: busy}, false},
+		{"one write waits for a time-out", sample{story: times(typical, 5*time.Second), bare: quiet}, false},
+		{"one write waits until the line is whole again", sample{story: times(typical, 25*time.Second), bare: bare(time.Millisecond, 20*time.Millisecond, 30*time.Second)}, false},
+		{"one write waits in a long time", sample{story: times(typical, 20*time.Second), bare: bare(time.Millisecond, 20*time.Millisecond, 5*time.Minute)}, false},
+		{"the disk of the log was filled", sample{story: times(typical, 9*time.Second), bare: quiet, filling: 8 * time.Second}, true},
+		{"waits longer than that", sample{story: times(typical, 12*time.Second), bare: quiet, filling: 8 * time.Second}, false},
 		{"hangs", sample{bare: quiet}, false},
 	} {
 		if why := disturbed(before, c.now); (why == "") != c.ok {

@@ -122,7 +122,7 @@ func (w *duo) more(chapters int) {
 
 func (w *duo) laps() [2]sample {
 	bare := w.bare.lap()
-	return [2]sample{{w.one.lap(), bare}, {w.two.lap(), bare}}
+	return [2]sample{{story: w.one.lap(), bare: bare}, {story: w.two.lap(), bare: bare}}
 }
 
 // errorOf is what show-errors tells of a kind of error of a host.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,9 +16,11 @@ import (
 // foreign is the file that has nothing to do with MARS.
 const foreign = "/mars/foreign"
 
-// fillMars lets a foreign file take all that is free in the /mars of a host.
-func (h *host) fillMars() {
+// fillMars lets a foreign file take all that is free in the /mars of a host, and
+// tells how long it took.
+func (h *host) fillMars() time.Duration {
 	h.t.Helper()
+	begin := time.Now()
 	f, err := os.Create(h.inside(foreign))
 	if err != nil {
 		h.t.Fatal(err)
@@ -34,6 +35,7 @@ func (h *host) fillMars() {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		h.t.Fatal(err)
 	}
+	return time.Since(begin)
 }
 
 // emptyMars removes it.
@@ -62,7 +64,7 @@ type full struct {
 	*trio
 	st     *story
 	l      load
-	fio    atomic.Int64 // finished rounds
+	raw    string // device of the resource without a replica
 	before sample
 	look   func() sample
 	pause  time.Duration
@@ -83,11 +85,10 @@ func TestFull(t *testing.T) {
 	s.resource("raw", "/dev/vdg", "")
 	w.st = newPacedStory(t, w.a.device("full"))
 	bare := newPulse(t, "/dev/vdh")
-	w.look = func() sample { return sample{w.st.lap(), bare.lap()} }
+	w.look = func() sample { return sample{story: w.st.lap(), bare: bare.lap()} }
 	w.l.run(w.st.round('A'))
-	w.l.run(w.verify(fioRound(w.a.device("raw"), "1m")))
+	w.raw = w.a.device("raw")
 	s.awaitChapters(&w.l, w.st, 5)
-	w.awaitFio(1)
 	w.look()
 	s.awaitChapters(&w.l, w.st, 20)
 	w.before = w.look()
@@ -111,33 +112,23 @@ func TestFull(t *testing.T) {
 		w.st.length(), w.pause.Seconds())
 }
 
-// verify does a round of fio now and then, which is enough: one that falls into a
-// fault is waited for.
-func (w *full) verify(round func(int) error) func(int) error {
-	return func(i int) error {
-		<-time.After(5 * pace)
-		err := round(i)
-		w.fio.Add(1)
-		return err
-	}
-}
-
 // awaitFio waits for some more rounds of fio.
-func (w *full) awaitFio(more int64) {
+func (w *full) awaitFio(fio *load, more int64) {
 	w.t.Helper()
-	goal := w.fio.Load() + more
+	goal := fio.rounds.Load() + more
 	w.await("fio", func() string {
-		if err := w.l.err(); err != nil {
+		if err := errors.Join(fio.err(), w.l.err()); err != nil {
 			return hopeless + err.Error()
 		}
-		if n := w.fio.Load(); n < goal {
-			return fmt.Sprintf("%d rounds of %d, requests done: %s", n, goal, done(w.t, w.a.device("raw")))
+		if n := fio.rounds.Load(); n < goal {
+			return fmt.Sprintf("%d rounds of %d, requests done: %s", n, goal, done(w.t, w.raw))
 		}
 		return ""
 	})
 }
 
-// follow waits until a host has the story as it is now, and looks at its disk.
+// follow waits until a host has the story as it is now, by a sync or by logs, and
+// looks at its disk.
 func (w *full) follow(h *host) {
 	w.t.Helper()
 	goal := w.st.length()
@@ -146,10 +137,11 @@ func (w *full) follow(h *host) {
 			return hopeless + err.Error()
 		}
 		if late := behind(w.t, w.st, h.disk, goal); late != "" {
-			return late + " at " + h.place("full")
+			return late + " at " + h.place("full") + ", synced " + h.link("resource-full/syncstatus-"+h.name)
 		}
 		return ""
 	})
+	h.awaitSynced("full")
 	h.freeze("full")
 	w.st.pastOf(w.t, h.disk, goal)
 	h.ok("resume-replay", "full")
@@ -186,13 +178,18 @@ func (w *full) secondary() {
 // primary fills the /mars of A: it goes into emergency mode, B stays behind the
 // hole, and logging goes on when there is space.
 func (w *full) primary() {
+	var fio load
+	fio.run(fioRound(w.raw, "256k"))
+	w.awaitFio(&fio, 1)
 	w.look()
-	w.a.fillMars()
+	filling := w.a.fillMars()
 	w.a.awaitLevel(func(level string) bool { return level == "4" })
 	w.a.awaitLink("resource-full/actual-A/is-emergency", "1")
 	w.awaitChapters(&w.l, w.st, 12)
-	w.awaitFio(2) // so one of them has met nothing else
+	w.awaitFio(&fio, 2) // so one of them has met nothing else
 	now := w.look()
+	now.filling = filling
+	w.t.Logf("the foreign file took %.1f s", filling.Seconds())
 	w.pause = max(w.pause, now.story.longest)
 	undisturbed(w.t, "/mars of A full", w.before, now)
 	w.b.awaitHole()
@@ -206,6 +203,8 @@ func (w *full) primary() {
 	w.a.awaitLink("resource-full/actual-A/is-emergency", "0")
 	w.a.awaitLevel(func(level string) bool { return level == "0" })
 	w.awaitChapters(&w.l, w.st, 10)
+	w.awaitFio(&fio, 2)
+	fio.finish(w.t)
 	fmt.Printf("progress: /mars of A full: B is behind the hole, at chapter %d of %d\n", n, w.st.length())
 }
 

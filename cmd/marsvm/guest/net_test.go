@@ -68,7 +68,7 @@ func TestNet(t *testing.T) {
 	var l load
 	l.run(st.round('A'))
 	s.awaitChapters(&l, st, 5)
-	look := func() sample { return sample{st.lap(), bare.lap()} }
+	look := func() sample { return sample{story: st.lap(), bare: bare.lap()} }
 	look()
 	s.awaitChapters(&l, st, 20)
 	before := look()
