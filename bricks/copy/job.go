@@ -168,7 +168,7 @@ func (j *job) compute(data []byte) {
 	s.sums += j.left
 	for i := range j.parts {
 		p, gran := &j.parts[i], j.gran
-		s.env.Offload(func() { p.run(gran) }, j.computed)
+		s.env.Compute(func() { p.run(gran) }, j.computed)
 	}
 }
 

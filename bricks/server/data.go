@@ -148,7 +148,7 @@ func (r *request) compute() {
 	for i := range r.parts {
 		p, gran := &r.parts[i], r.gran
 		r.enter()
-		r.cn.s.env.Offload(func() { p.run(gran) }, r.computed)
+		r.cn.s.env.Compute(func() { p.run(gran) }, r.computed)
 	}
 	r.computed()
 }

@@ -36,7 +36,7 @@ func (r *rig) hashers(n int) (end func() int64) {
 				running <- struct{}{}
 				return
 			}
-			r.e.Offload(work, again)
+			r.e.Compute(work, again)
 		}
 		r.e.Post(again)
 	}

@@ -31,12 +31,16 @@ type Env interface {
 	// NewTimer makes a timer that is not armed.
 	NewTimer(fn func()) Timer
 
-	// Offload runs work away from the executor, in a bounded pool of low
-	// priority, then done on the executor. The work must not touch anything
-	// that the executor owns except what was handed to it. Work of one Env is
-	// started in the order of the calls but may overlap; callers that need
-	// one after the other chain it in done.
+	// Offload runs work away from the executor, in a bounded pool, then done
+	// on the executor. The work must not touch anything that the executor
+	// owns except what was handed to it. Work of one Env is started in the
+	// order of the calls but may overlap; callers that need one after the
+	// other chain it in done. It is for what blocks and is waited for.
 	Offload(work func(), done func())
+
+	// Compute is Offload for what takes much of a processor: its pool is of
+	// low priority, and what is off-loaded never waits for it.
+	Compute(work func(), done func())
 
 	// Files opens log files and disks.
 	Files() Files

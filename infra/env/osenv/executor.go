@@ -360,9 +360,16 @@ func (e *Executor) Rand() uint64 { return e.rng.Uint64() }
 // Schedule runs t.Fn at the end of the current turn.
 func (e *Executor) Schedule(t *env.Task) { e.tasks.Enqueue(t) }
 
-// Offload runs work in the low-priority pool, then done here.
-func (e *Executor) Offload(work func(), done func()) {
-	e.node.offload.run(func() {
+// Offload runs work in its pool, then done here. Links are written there, which
+// writers may wait for, so its priority is that of all: on a host without an idle
+// processor, what yields to everything else is late by many seconds.
+func (e *Executor) Offload(work func(), done func()) { e.away(e.node.offload, work, done) }
+
+// Compute runs work in the low-priority pool, then done here.
+func (e *Executor) Compute(work func(), done func()) { e.away(e.node.compute, work, done) }
+
+func (e *Executor) away(p *pool, work func(), done func()) {
+	p.run(func() {
 		work()
 		if done != nil {
 			e.Post(done)

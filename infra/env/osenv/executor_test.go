@@ -190,7 +190,7 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
-func TestOffload(t *testing.T) {
+func TestCompute(t *testing.T) {
 	n := newNode(t, Config{Executors: 1})
 	e := n.Executor(0)
 	const jobs = 100
@@ -199,7 +199,7 @@ func TestOffload(t *testing.T) {
 	on(t, e, func(done func()) {
 		left := jobs
 		for range jobs {
-			e.Offload(func() {
+			e.Compute(func() {
 				mu.Lock()
 				running++
 				most = max(most, running)
@@ -221,6 +221,32 @@ func TestOffload(t *testing.T) {
 	if most > runtime.NumCPU() || prio != 19 {
 		t.Errorf("%d at a time, nice %d", most, prio)
 	}
+}
+
+// TestOffloadPastCompute: what is waited for has the priority of all, and its own
+// pool, however much there is to compute.
+func TestOffloadPastCompute(t *testing.T) {
+	n := newNode(t, Config{Executors: 1})
+	e := n.Executor(0)
+	want, err := unix.Getpriority(unix.PRIO_PROCESS, os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, left := make(chan struct{}), 4*runtime.NumCPU()
+	on(t, e, func(done func()) {
+		for range left {
+			e.Compute(func() { <-release }, func() {
+				if left--; left == 0 {
+					done()
+				}
+			})
+		}
+		e.Offload(func() {
+			if p, err := unix.Getpriority(unix.PRIO_PROCESS, unix.Gettid()); err != nil || p != want {
+				t.Errorf("priority %d, %v; that of the process is %d", p, err, want)
+			}
+		}, func() { close(release) })
+	})
 }
 
 func TestAlloc(t *testing.T) {

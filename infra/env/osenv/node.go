@@ -52,6 +52,7 @@ type Node struct {
 	execs   []*Executor
 	workers *pool
 	offload *pool
+	compute *pool
 	net     *network
 	watches watchSet
 	useRing bool
@@ -82,7 +83,8 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.workers = newPool(cfg.Workers, nil)
-	n.offload = newPool(runtime.NumCPU(), lowPriority)
+	n.offload = newPool(max(minOffload, runtime.NumCPU()), nil)
+	n.compute = newPool(runtime.NumCPU(), lowPriority)
 	n.net = newNetwork(n, cfg.Net)
 	for i := range cfg.Executors {
 		if err := n.startExecutor(i); err != nil {
@@ -113,8 +115,12 @@ func (n *Node) startExecutor(i int) error {
 	return nil
 }
 
-// lowPriority makes the calling goroutine one for off-loaded work: on a thread
-// of its own that yields to everything else.
+// minOffload is how many pieces of off-loaded work may run at least: they wait
+// for disks more than they compute.
+const minOffload = 2
+
+// lowPriority makes the calling goroutine one for computations: on a thread of
+// its own that yields to everything else.
 func lowPriority() {
 	runtime.LockOSThread()
 	// Lowering one's priority is always allowed.
@@ -183,6 +189,7 @@ func (n *Node) Close(timeout time.Duration) error {
 	errs := []error{
 		await("network", n.net.close()),
 		await("off-loaded work", n.offload.close()),
+		await("computations", n.compute.close()),
 	}
 	for _, e := range n.execs {
 		e.stop()

@@ -151,6 +151,9 @@ func (ex *executor) Offload(work func(), done func()) {
 	}), 0)
 }
 
+// Compute is Offload: there is no priority here.
+func (ex *executor) Compute(work func(), done func()) { ex.Offload(work, done) }
+
 // NewTimer makes a timer that is not armed.
 func (ex *executor) NewTimer(fn func()) env.Timer { return &timer{ex: ex, fn: fn} }
 
