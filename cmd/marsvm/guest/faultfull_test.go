@@ -16,12 +16,12 @@ import (
 // foreign is the file that has nothing to do with MARS.
 const foreign = "/mars/foreign"
 
-// fillMars lets a foreign file take all that is free in the /mars of a host, and
-// tells how long it took.
+// fillMars lets a foreign file take all that is free in the /mars of a host, again
+// if it is there, and tells how long it took.
 func (h *host) fillMars() time.Duration {
 	h.t.Helper()
 	begin := time.Now()
-	f, err := os.Create(h.inside(foreign))
+	f, err := os.OpenFile(h.inside(foreign), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -36,6 +36,19 @@ func (h *host) fillMars() time.Duration {
 		h.t.Fatal(err)
 	}
 	return time.Since(begin)
+}
+
+// spareMars lets it give back what links want.
+func (h *host) spareMars() {
+	h.t.Helper()
+	file := h.inside(foreign)
+	info, err := os.Stat(file)
+	if err == nil {
+		err = os.Truncate(file, info.Size()-2<<20)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // emptyMars removes it.
@@ -159,14 +172,7 @@ func (w *full) secondary() {
 	}
 	// It comes to rest when a link can be written again; that is still an
 	// emergency.
-	file := w.b.inside(foreign)
-	info, err := os.Stat(file)
-	if err == nil {
-		err = os.Truncate(file, info.Size()-2<<20)
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	w.b.spareMars()
 	w.b.freeze("full")
 	n := w.st.pastOf(w.t, w.b.disk, 1)
 	w.b.emptyMars()
@@ -184,7 +190,16 @@ func (w *full) primary() {
 	w.look()
 	filling := w.a.fillMars()
 	w.a.awaitLevel(func(level string) bool { return level == "4" })
-	w.a.awaitLink("resource-full/actual-A/is-emergency", "1")
+	// What one resource gives back would do for the other one's log.
+	w.await("A to be in emergency mode", func() string {
+		is := w.a.link("resource-full/actual-A/is-emergency")
+		if is == "1" {
+			return ""
+		}
+		filling += w.a.fillMars()
+		w.a.spareMars()
+		return is
+	})
 	w.awaitChapters(&w.l, w.st, 12)
 	w.awaitFio(&fio, 2) // so one of them has met nothing else
 	now := w.look()
