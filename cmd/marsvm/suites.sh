@@ -7,8 +7,8 @@
 set -u
 cd "$(dirname "$0")/../.."
 # The long ones first.
-short="split clock db kill power io device many demo rig pair ublkdev"
-all="$short newest net full disk postgres"
+short="split clock db kill power io device disk many demo rig pair ublkdev"
+all="$short newest net full postgres"
 # Without words: what make test runs. The others take longer on a slow machine.
 [ "${1:-}" != all ] || set -- $all
 suites=${*:-$short}
