@@ -196,7 +196,7 @@ func (w *full) primary() {
 		if is == "1" {
 			return ""
 		}
-		filling += w.a.fillMars()
+		filling = max(filling, w.a.fillMars())
 		w.a.spareMars()
 		return is
 	})
