@@ -185,7 +185,11 @@ func (w *full) secondary() {
 // hole, and logging goes on when there is space.
 func (w *full) primary() {
 	var fio load
-	fio.run(fioRound(w.raw, "256k"))
+	round := fioRound(w.raw, "256k")
+	fio.run(func(i int) error {
+		<-time.After(5 * pace) // it must not be all that the machine does
+		return round(i)
+	})
 	w.awaitFio(&fio, 1)
 	w.look()
 	filling := w.a.fillMars()
@@ -218,7 +222,7 @@ func (w *full) primary() {
 	w.a.awaitLink("resource-full/actual-A/is-emergency", "0")
 	w.a.awaitLevel(func(level string) bool { return level == "0" })
 	w.awaitChapters(&w.l, w.st, 10)
-	w.awaitFio(&fio, 2)
+	w.awaitFio(&fio, 1)
 	fio.finish(w.t)
 	fmt.Printf("progress: /mars of A full: B is behind the hole, at chapter %d of %d\n", n, w.st.length())
 }
