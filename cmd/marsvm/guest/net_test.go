@@ -123,6 +123,7 @@ func oneWireFault(s *stage, l *load, st *story, f wireFault, before sample, look
 		return behind(t, st, b.disk, goal)
 	})
 	caught := time.Since(healed)
+	s.awaitChapters(l, st, 8) // half of fewer says nothing
 	undisturbed(t, f.name+", healing", before, look())
 	b.freeze("net")
 	again := st.pastOf(t, b.disk, goal)
