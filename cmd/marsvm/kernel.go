@@ -32,13 +32,13 @@ func chosenKernel() (string, error) {
 
 // fetchKernel downloads and unpacks the newest 6.12 cloud kernel.
 func (p *private) fetchKernel(cache string) error {
-	codename, all, err := suites()
+	_, all, err := suites()
 	if err != nil {
 		return err
 	}
 	var failed error
 	for _, suite := range all {
-		if err = p.use(codename, suite); err == nil {
+		if err = p.use(suite); err == nil {
 			err = p.unpackKernel(cache)
 		}
 		if err == nil {
@@ -51,11 +51,7 @@ func (p *private) fetchKernel(cache string) error {
 
 // fetchNewest downloads and unpacks the newest cloud kernel.
 func (p *private) fetchNewest(cache string) error {
-	codename, _, err := suites()
-	if err != nil {
-		return err
-	}
-	if err := p.use(codename, newestSuite); err != nil {
+	if err := p.use(newestSuite); err != nil {
 		return err
 	}
 	show, err := output("apt-cache", append(p.options(), "show", "linux-image-cloud-amd64")...)

@@ -22,11 +22,7 @@ var postgresParts = [...]string{
 // fetchPostgres downloads PostgreSQL and unpacks the parts that matter. The
 // libraries it wants are installed: they do nothing by themselves.
 func (p *private) fetchPostgres(cache string) error {
-	codename, _, err := suites()
-	if err != nil {
-		return err
-	}
-	if err := p.use(codename, codename); err != nil {
+	if err := p.use(""); err != nil {
 		return err
 	}
 	depends, err := output("apt-cache", append(p.options(), "depends", "postgresql")...)

@@ -131,8 +131,16 @@ func (p *private) options() []string {
 	}
 }
 
-// use sets the private apt up for one suite of the machine's own mirror.
-func (p *private) use(codename, suite string) error {
+// use sets the private apt up for one suite of the machine's own mirror; an empty
+// one is the suite that the machine runs.
+func (p *private) use(suite string) error {
+	codename, _, err := suites()
+	if err != nil {
+		return err
+	}
+	if suite == "" {
+		suite = codename
+	}
 	if p.suite == suite {
 		return nil
 	}
@@ -203,11 +211,7 @@ const drbdDir = "drbd-utils"
 
 // fetchDRBD downloads and unpacks the programs of DRBD.
 func (p *private) fetchDRBD(cache string) error {
-	codename, _, err := suites()
-	if err != nil {
-		return err
-	}
-	if err := p.use(codename, codename); err != nil {
+	if err := p.use(""); err != nil {
 		return err
 	}
 	root, err := p.unpack("drbd-utils")

@@ -17,19 +17,25 @@ func TestSimHandover(t *testing.T) {
 	sum.check(t, len(list))
 }
 
+// newSynced is a cluster of a, the primary, and b, which has been synced under load.
+func newSynced(t testing.TB, seed uint64, o Options, lo LoadOptions) (c *Cluster, a, b *Host, l *Load) {
+	c = NewCluster(t, seed, o, "a", "b")
+	a, others := c.pair()
+	b = others[0]
+	b.join(30)
+	l = c.NewLoad(a, lo)
+	c.Wait("the sync", b.Synced)
+	return c, a, b, l
+}
+
 func handover(t testing.TB, seed uint64) map[string]int {
 	sum := total{}
 	o, lo := scene(seed)
 	watching(t, &o)
 	lo.Think = max(lo.Think, 5*time.Millisecond)
 	o.Node.SilentOpens = false
-	c := NewCluster(t, seed, o, "a", "b")
+	c, a, b, l := newSynced(t, seed, o, lo)
 	defer c.Close()
-	a, others := c.pair()
-	b := others[0]
-	b.join(30)
-	l := c.NewLoad(a, lo)
-	c.Wait("the sync", b.Synced)
 	for round := range 5 {
 		n := newNemesis(c, a, l, b)
 		n.run(c.World.Intn(6))
@@ -78,13 +84,8 @@ func TestSimHandoverIsQuick(t *testing.T) {
 	const limit = 1500 * time.Millisecond
 	o, lo := scene(1)
 	o.Node.SilentOpens = false
-	c := NewCluster(t, 1, o, "a", "b")
+	c, a, b, l := newSynced(t, 1, o, lo)
 	defer c.Close()
-	a, others := c.pair()
-	b := others[0]
-	b.join(30)
-	l := c.NewLoad(a, lo)
-	c.Wait("the sync", b.Synced)
 	for i := range 4 {
 		c.RunFor(300 * time.Millisecond)
 		l.End()

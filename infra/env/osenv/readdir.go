@@ -161,8 +161,9 @@ func (r *dirReader) compare() {
 	}
 }
 
-// dirent is a name in a directory, with a zero byte behind it in memory. Its kind is KindOther where it must be looked
-// at: it is a file, which has a length, or the file system does not tell.
+// dirent is a name in a directory, with a zero byte behind it in memory. Its kind
+// is KindOther where it must be looked at: it is a file, which has a length, or
+// the file system does not tell.
 type dirent struct {
 	name string
 	kind env.FileKind
@@ -214,7 +215,6 @@ const (
 )
 
 func parseDirents(buf []byte, list []dirent, pack *packer) []dirent {
-
 	for len(buf) > direntName {
 		n := int(binary.NativeEndian.Uint16(buf[direntLen:]))
 		if n <= direntName || n > len(buf) {
