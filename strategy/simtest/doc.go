@@ -61,24 +61,27 @@
 //
 // E: after every event, M: at moments of the nemesis, R: at rest.
 //
-//	 1 prefix                   M R Journal.Prefix: paused, detached, crash images of secondaries; R all equal
+//	 1 prefix                   E   Watch.window (each write of a replay), Watch.moved (each move of a replay link)
+//	                            M R Journal.Prefix: paused, detached, crash images of secondaries; R all equal
 //	 2 durability               M R Journal.Durable: crash images, after restarts, at the end
 //	 3 idempotent replay        M   Recover of images of images; bricks/translogger
 //	 4 no resurrection          R   TestSimConverge: conv.check
 //	 5 convergence of the tree  R   TestSimConverge: conv.settle
-//	 6 no merge of branches     M R TestSimSplit: oneBranch, trouble
+//	 6 no merge of branches     E   Watch.window, Watch.step (each step to another log)
+//	                            M R TestSimSplit: oneBranch, trouble
 //	 8 sync with writes         R   TestSimReplicate: quiesce
 //	 9 handover                 R   TestSimHandover: device before and after
 //	10 no holes at recovery     M   Journal.Durable of recovered images
 //	11 write-ahead              E   Watch.diskWrite
-//	12 checkpoint rule          E   Watch.moved (every fourth move of a replay link)
+//	12 checkpoint rule          E   Watch.moved (each move of a replay link)
 //	13 metadata order           M   crash images with independent entries
 //	18 integrity                    infra/translog (bit flips, stale and foreign records), bricks/translogger
 //	17 torn tails               M   Recover; infra/translog
 //	19 copies of logs           E   Watch.logWrite
 //	20 not ahead                E   Watch.logWrite
 //	21 fetch and replay alone   M   pauseFetch, pauseReplay
-//	23 rotation                 M R rotate, cron; Recover follows the logs
+//	23 rotation                 E   Watch.step
+//	                            M R rotate, cron; Recover follows the logs
 //	24 convergence of data      R   quiesce
 //	26 one primary              E   Watch.event
 //	27 forced primary           M   TestSimSplit: Journal.Fork of its content
@@ -87,7 +90,7 @@
 //	30 Lamport clock            R   TestSimConverge: clock, leap; infra/lamport
 //	31 stamps move forward      R   TestSimConverge: conv.check; infra/symtree
 //	32 orders are done          R   TestSimConverge: no order is left
-//	33 single writer            M   TestMadMember; infra/symtree
+//	33 single writer            E   Watch.owned; M TestMadMember; infra/symtree
 //	34 crash-atomic links       M   crashAtOp; infra/symtree
 //	35 other clusters           M   TestMadMember (uuid); osenv
 //	36 start of replay          R   TestSimReplicate: joins under load

@@ -28,7 +28,7 @@ var faults = []struct {
 	{"F18", "TestSimReplicate", []string{"clock", "leaping clock"}},
 	{"F20", "TestSimReplicate", []string{"cut", "reset", "flapping"}},
 	{"F26", "TestSimReplicate", []string{"commands at once"}},
-	{"", "TestSimReplicate", []string{"prefix", "a: log-rotate", "watched disk writes", "watched log writes", "watched moves", "watched sync writes"}},
+	{"", "TestSimReplicate", []string{"prefix", "a: log-rotate", "watched disk writes", "watched log writes", "watched moves", "watched sync writes", "watched windows", "watched steps", "watched owned"}},
 	{"F28", "TestSimSplit", []string{"winner a", "winner b", "log-rotate", "log-delete-all", "m waited", "old primary stopped", "strict"}},
 	{"F2 F24", "TestSimSplit", []string{"m: crash", "m: kill"}},
 	{"", "TestSimHandover", []string{"handover", "handover after secondary", "refused while open", "prefix"}},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mars/infra/env"
+	"mars/infra/symtree"
 )
 
 // TestSimNegative: what is known to be unsafe must be found.
@@ -68,11 +69,17 @@ func TestSimNegativePair(t *testing.T) {
 			b.adm("primary", Res, "--force")
 			c.Wait("the second device", b.Serving)
 		}},
+		{"somebody writes another host's link", "which alone writes it", func(a, b *Host) {
+			path := symtree.ReplayPath(Res, "a")
+			value, fs := a.Link(path), b.FS()
+			a.C.Must(fs.Remove(path), "remove %s", path)
+			a.C.Must(fs.Symlink(value, path), "make %s", path)
+			a.C.Must(fs.Lutimes(path, int64(1<<62)), "stamp %s", path)
+		}},
 	} {
 		why := fails(t, func(t testing.TB) {
 			k := NewCluster(t, 1, Options{}, "a", "b")
 			defer k.Close()
-			k.Watch.Every = 1
 			a, others := k.pair()
 			l := k.NewLoad(a, LoadOptions{Think: 5 * time.Millisecond})
 			others[0].join(30)
@@ -82,6 +89,60 @@ func TestSimNegativePair(t *testing.T) {
 		})
 		if !strings.Contains(why, c.want) {
 			t.Errorf("%s: found %.300q, want %q", c.name, why, c.want)
+		}
+	}
+}
+
+// TestSimNegativeWindow: what replay must not write is told from what it may, and
+// a step that no version link allows from one that follows.
+func TestSimNegativeWindow(t *testing.T) {
+	k := NewCluster(t, 1, Options{}, "a", "b")
+	defer k.Close()
+	a, others := k.pair()
+	b := others[0]
+	l := k.NewLoad(a, LoadOptions{Think: 5 * time.Millisecond})
+	b.join(30)
+	k.RunFor(time.Second)
+	end := a.Replay("a")
+	a.adm("log-rotate", Res)
+	k.RunFor(time.Second)
+	k.quiesce(a, l, b)
+
+	w, x := k.Watch, k.Watch.hosts["b"]
+	if w.Windows == 0 || w.Steps == 0 || w.Owned == 0 {
+		t.Fatalf("%d windows, %d steps, %d owned entries were looked at", w.Windows, w.Steps, w.Owned)
+	}
+	at := b.Replay("b")
+	records := 0
+	for key, places := range x.seen {
+		if key>>32 == 0 {
+			continue
+		}
+		records++
+		if err := w.window(x, int64(uint32(key)), key); err == nil {
+			t.Fatalf("a record at %v may be written again, but %v is applied", places, at)
+		}
+	}
+	key := uint64(1)<<40 | 7
+	x.seen[key] = []recordAt{{symtree.ReplayLink{Number: at.Number, Origin: at.Origin}, at.Pos + 1<<30}}
+	if err := w.window(x, 7, key); err == nil || records == 0 {
+		t.Errorf("of %d records, one far behind the window may be written", records)
+	}
+
+	v, err := symtree.ParseVersion(b.Link(symtree.VersionPath(Res, 2, "b")))
+	if err != nil || v.Prev == nil {
+		t.Fatalf("version link of log 2 (after %v): %+v, %v", end, v, err)
+	}
+	from := symtree.ReplayLink{Number: 1, Origin: "a", Pos: v.Prev.Pos}
+	next := symtree.ReplayLink{Number: 2, Origin: "a"}
+	if err := w.step(x, from.String(), next.String()); err != nil {
+		t.Errorf("a step that follows: %v", err)
+	}
+	short, third, back := from, next, from
+	short.Pos, third.Origin, back.Pos = 100, "c", 100
+	for _, s := range [][2]symtree.ReplayLink{{short, next}, {from, third}, {from, back}} {
+		if err := w.step(x, s[0].String(), s[1].String()); err == nil {
+			t.Errorf("from %v to %v: no error", s[0], s[1])
 		}
 	}
 }

@@ -59,6 +59,7 @@ func TestSimReplicate(t *testing.T) {
 		c.quiesce(a, l, b)
 		n.did["watched disk writes"], n.did["watched log writes"] = c.Watch.DiskWrites, c.Watch.LogWrites
 		n.did["watched moves"], n.did["watched sync writes"] = c.Watch.Moves, c.Watch.Syncs
+		n.did["watched windows"], n.did["watched steps"], n.did["watched owned"] = c.Watch.Windows, c.Watch.Steps, c.Watch.Owned
 		c.Close()
 		return n.did
 	})

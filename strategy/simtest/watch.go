@@ -21,23 +21,23 @@ import (
 //   - not ahead: no byte is written to the copy of a log that is not durable at
 //     its origin, and none is different;
 //   - a disk counts as inconsistent, durably, before a sync first writes to it;
-//   - when the replay link moves, a power cut that keeps the link but loses all
-//     of the disk that is not synced leaves a prefix (and all answered writes,
-//     on the primary);
+//   - what replay writes is within the window of the durable replay link;
+//   - a replay link moves along the history, and forward;
+//   - when it moves, a power cut that keeps the link but loses all of the disk
+//     that is not synced leaves a prefix (and all answered writes, on the
+//     primary);
+//   - nobody has an entry of another host that was not written there;
 //   - unless somebody was forced, no two hosts have the device.
 type Watch struct {
 	// Forced allows a second primary: somebody was forced.
 	Forced bool
 	// Off switches all checks off, where nothing is written to the device.
 	Off bool
-	// Every is how many moves of replay links one check of a crash image is
-	// made for; default 4.
-	Every int
 	// Journal tells by which history a host is judged, nil for none; if it is
 	// not set: by Cluster.Journal.
 	Journal func(h *Host) *Journal
 	// Counts of checks made.
-	DiskWrites, LogWrites, Moves, Syncs, Bypassed int
+	DiskWrites, LogWrites, Moves, Syncs, Bypassed, Windows, Steps, Owned int
 
 	c     *Cluster
 	hosts map[string]*watched
@@ -47,8 +47,10 @@ type Watch struct {
 // watched is what is known of one host.
 type watched struct {
 	h       *Host
-	logs    map[string]*durable // by name
-	seen    map[uint64]bool     // sector and write: durable in a log
+	logs    map[string]*durable   // by name
+	seen    map[uint64][]recordAt // by sector and write: durable in logs
+	own     map[string]int64      // newest stamps of entries that it alone writes
+	dirty   symtree.ReplayLink    // its durable replay link, some time ago
 	fsOps   uint64
 	replay  string
 	moves   int
@@ -66,9 +68,9 @@ type durable struct {
 }
 
 func newWatch(c *Cluster) *Watch {
-	w := &Watch{c: c, Every: 4, hosts: map[string]*watched{}}
+	w := &Watch{c: c, hosts: map[string]*watched{}}
 	for _, h := range c.Hosts {
-		x := &watched{h: h, logs: map[string]*durable{}, seen: map[uint64]bool{}, logHook: map[string]bool{}}
+		x := &watched{h: h, logs: map[string]*durable{}, seen: map[uint64][]recordAt{}, own: map[string]int64{}, logHook: map[string]bool{}}
 		w.hosts[h.Node.Host()] = x
 		h.Data().Fail(func(io *env.IO) error {
 			w.note(x, w.diskWrite(x, io))
@@ -134,15 +136,16 @@ func (w *Watch) links(x *watched) {
 	me := x.h.Node.Host()
 	replay := x.h.Link(symtree.ReplayPath(Res, me))
 	if replay != x.replay && x.replay != "" {
-		if x.moves++; x.moves%w.Every == 0 {
-			w.note(x, w.moved(x, replay))
-		}
+		x.moves++
+		w.note(x, w.step(x, x.replay, replay))
+		w.note(x, w.moved(x, replay))
 	}
 	x.replay = replay
 	entries, err := x.h.FS().ReadDir(symtree.ResourceDir(Res))
 	if err != nil {
 		return
 	}
+	w.note(x, w.owned(x, entries))
 	for _, e := range entries {
 		if _, origin, ok := symtree.ParseLogName(e.Name); ok && origin != me && !x.logHook[e.Name] {
 			x.logHook[e.Name] = true
@@ -221,7 +224,7 @@ func (x *watched) readLog(f logFile, name string, size int64) {
 		r, err := s.Next()
 		switch {
 		case err == nil:
-			x.record(&r)
+			x.record(&r, id)
 			continue
 		case errors.Is(err, translog.ErrNeedMore):
 			buf = make([]byte, min(64<<10, size-s.Pos()))
@@ -241,16 +244,18 @@ func (x *watched) readLog(f logFile, name string, size int64) {
 }
 
 // record notes the sectors of a record. Those of zeroes have no number.
-func (x *watched) record(r *translog.Record) {
+func (x *watched) record(r *translog.Record, id translog.Identity) {
+	at := recordAt{symtree.ReplayLink{Number: id.Number, Origin: id.Origin}, r.End}
 	first := r.Pos / SectorSize
 	switch r.Code {
 	case translog.CodeWriteNew:
 		for i := int64(0); i*SectorSize < r.Len; i++ {
-			x.seen[binary.LittleEndian.Uint64(r.Payload[i*SectorSize:])] = true
+			key := binary.LittleEndian.Uint64(r.Payload[i*SectorSize:])
+			x.seen[key] = append(x.seen[key], at)
 		}
 	case translog.CodeWriteZeroes, translog.CodeDiscard:
 		for i := int64(0); i*SectorSize < r.Len; i++ {
-			x.seen[uint64(first+i)] = true
+			x.seen[uint64(first+i)] = append(x.seen[uint64(first+i)], at)
 		}
 	}
 }
@@ -272,11 +277,11 @@ func (w *Watch) diskWrite(x *watched, io *env.IO) error {
 		if key>>32 == 0 {
 			key = uint64(sector)
 		}
-		if !x.seen[key] && !updated {
+		if x.seen[key] == nil && !updated {
 			updated = true
 			x.update()
 		}
-		if !x.seen[key] {
+		if x.seen[key] == nil {
 			if !x.bypass || x.bypassAt != x.h.FSOps() {
 				x.bypass, x.bypassAt = x.bypasses(), x.h.FSOps()
 			}
@@ -285,6 +290,9 @@ func (w *Watch) diskWrite(x *watched, io *env.IO) error {
 				return nil
 			}
 			return fmt.Errorf("sector %d is about to be written to the disk with %x, which is not durable in a log", sector, key)
+		}
+		if err := w.window(x, sector, key); err != nil {
+			return err
 		}
 	}
 	return nil
