@@ -79,7 +79,7 @@ func TestSimChaos(t *testing.T) {
 }
 
 func chaosRun(t *testing.T, seed uint64) error {
-	w := newWorld(t, seed)
+	w := worldOfSeed(seed)
 	defer w.Close()
 	hosts := newHosts(t, w, "a", "b")
 	c := &chaos{t: t, w: w, a: hosts[0], b: hosts[1], j: &journal{flying: map[int64]bool{}}}
@@ -120,7 +120,7 @@ func TestSimSplit(t *testing.T) {
 }
 
 func splitRun(t *testing.T, seed uint64) {
-	w := newWorld(t, seed)
+	w := worldOfSeed(seed)
 	defer w.Close()
 	hosts := newHosts(t, w, "a", "b", "c")
 	a, b, c := hosts[0], hosts[1], hosts[2]

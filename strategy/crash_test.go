@@ -75,7 +75,7 @@ func load(w *simenv.World, h *simHost, j *journal, writes int, hook func() error
 // crashRun loads one primary and cuts the power, on paper, at random events:
 // each image is recovered offline and judged.
 func crashRun(t *testing.T, seed uint64, semantics string) (images int, err error) {
-	w := newWorld(t, seed)
+	w := worldOfSeed(seed)
 	defer w.Close()
 	a := newHosts(t, w, "a")[0]
 	if semantics != "" {
@@ -161,7 +161,7 @@ func TestSimPrefix(t *testing.T) {
 	to = min(to, from+200)
 	pauses := 0
 	for seed := from; seed < to; seed++ {
-		w := newWorld(t, seed)
+		w := worldOfSeed(seed)
 		hosts := newHosts(t, w, "a", "b")
 		a, b := hosts[0], hosts[1]
 		a.create()
@@ -208,7 +208,7 @@ func (h *simHost) resting() bool {
 
 // hashOf runs a cluster with everything in it and returns the trace's hash.
 func hashOf(t *testing.T, seed uint64) uint64 {
-	w := newWorld(t, seed)
+	w := worldOfSeed(seed)
 	defer w.Close()
 	hosts := newHosts(t, w, "a", "b")
 	a, b := hosts[0], hosts[1]

@@ -25,13 +25,19 @@ type simHost struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *simenv.World {
+	w := worldOfSeed(seed)
+	t.Cleanup(w.Close)
+	return w
+}
+
+// worldOfSeed makes a world that its caller closes. The cleanup of a test that
+// runs thousands of seeds would keep them all, some megabytes each.
+func worldOfSeed(seed uint64) *simenv.World {
 	opt := simenv.Options{}
 	if testing.Verbose() {
 		opt.Log = os.Stderr
 	}
-	w := simenv.New(seed, opt)
-	t.Cleanup(w.Close)
-	return w
+	return simenv.New(seed, opt)
 }
 
 // newHosts makes a cluster of hosts, each with a disk.

@@ -206,8 +206,19 @@ func (l *Logger) retryLater(o *writeOp) {
 	}
 }
 
+// hurryRetry starts what failed again soon, since somebody wants the end.
+func (l *Logger) hurryRetry() {
+	l.lastTries, l.pause = 0, 0
+	if l.retry != nil {
+		l.retryTimer.Reset(l.tune.RetryMin)
+	}
+}
+
 // retryNow starts what failed again.
 func (l *Logger) retryNow() {
+	if l.stopping {
+		l.lastTries++
+	}
 	o := l.retry
 	l.retry = nil
 	for o != nil {

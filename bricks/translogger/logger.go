@@ -94,6 +94,7 @@ type Logger struct {
 	writes      int           // in flight, those to be repeated included
 	wbNext      time.Duration // not before, for the limit
 	retry       *writeOp
+	lastTries   int // of what failed, since the stop
 	pause       time.Duration
 	diskWritten uint64 // writes to the disk that ended
 	diskFlushed uint64 // of those, how many a flush covers
@@ -210,6 +211,7 @@ func (l *Logger) Switch(on bool) {
 		l.stopping = true
 		l.abandoned = l.abandoned || l.ForcedOff()
 		l.SetOn(false)
+		l.hurryRetry()
 		l.kick()
 	}
 }

@@ -60,6 +60,11 @@ type ReplayResult struct {
 	Err     error            // why not further, if there is a reason
 }
 
+// stopTries is how often writes that failed are tried again once a replay is to
+// stop: who detaches a disk finds a version of the resource on it, unless it is
+// really ill.
+const stopTries = 4
+
 // maxRange bounds the range of one record of zeroes; writers stay far below.
 const maxRange = 64 << 20
 
@@ -189,7 +194,7 @@ func (l *Logger) stepReplay() {
 	r.g.durable = r.scanned()
 	l.advance()
 	r.g.max = max(r.g.max, r.g.min)
-	if l.stopping && (l.frozen != nil || l.retry != nil) {
+	if l.stopping && (l.frozen != nil || l.retry != nil && l.lastTries >= stopTries) {
 		// The disk is ill and somebody wants the end: what is published says
 		// truly which part of it may be anything.
 		r.diskFailed(l.lastErr)

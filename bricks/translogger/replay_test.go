@@ -388,6 +388,33 @@ func TestReplayGivesUp(t *testing.T) {
 	}
 }
 
+// TestReplayStopRepeats: switched off while some writes have failed: they are tried
+// again first, so that the disk is a version, exactly what the position says.
+func TestReplayStopRepeats(t *testing.T) {
+	for times := 1; times < stopTries; times++ {
+		r := recorded(t, 11, 120, 0, nil)
+		list, sizes := r.index()
+		left := times
+		r.dev.Fail(func(io *env.IO) error {
+			if io.Kind == env.Write && left > 0 {
+				left--
+				return simenv.ErrIO
+			}
+			return nil
+		})
+		r.replayFrom(1, 0, sizes[1], nil)
+		r.wait("a write to fail", func() bool { return r.diskErrs > 0 })
+		r.off()
+		p, _ := r.last()
+		if p.Min != p.Max || r.result().Code != ReplayStopped && r.result().Code != ReplayReached || r.diskErrs != times {
+			t.Fatalf("position %+v, result %+v, %d errors", p, r.result(), r.diskErrs)
+		}
+		if !bytes.Equal(r.content(), r.or.state(upTo(list, 1, p.Min))) {
+			t.Fatalf("the disk is not what the log says up to %d", p.Min)
+		}
+	}
+}
+
 // TestReplayStaleAck: only the newest publication counts as acknowledged.
 func TestReplayStaleAck(t *testing.T) {
 	r := recorded(t, 12, 250, 0, func(tu *Tuning) { tu.ReplayWindow = 64 << 10 })
