@@ -309,12 +309,14 @@ func (w *worker) stepDisk() {
 			w.diskUntil = w.env.Mono() + 2*time.Second
 			w.retry.Reset(2 * time.Second)
 		}
-	case !w.want.Attach && w.disk != nil && w.mode == Idle:
+	case w.disk != nil && w.mode == Idle && (!w.want.Attach || !w.disk.Button()):
+		// Once it is being closed there is no way back, but to open it anew.
 		if err := w.disk.Press(false); err != nil || !w.disk.Off() {
 			return
 		}
 		if w.remove(w.disk.Brick) {
 			w.disk = nil
+			w.kick()
 		}
 	}
 	if !w.want.Attach && w.disk == nil {

@@ -24,6 +24,7 @@ type fetcher struct {
 	src       *client.Client
 	dst       *aio.AIO
 	follow    *copy.Follow
+	ending    bool // there is no way back: what was switched off stays off
 	begun     bool // the follow was started
 	done      bool // it came to its end
 	err       error
@@ -35,7 +36,7 @@ type fetcher struct {
 func (f *fetcher) step() {
 	want := f.w.want.Fetch
 	switch {
-	case f.active && (want == nil || want.Log != f.plan.Log || want.Peer.Host != f.plan.Peer.Host || want.Peer.Addr != f.plan.Peer.Addr || want.Hurry != f.plan.Hurry || f.done):
+	case f.active && (f.ending || want == nil || want.Log != f.plan.Log || want.Peer.Host != f.plan.Peer.Host || want.Peer.Addr != f.plan.Peer.Addr || want.Hurry != f.plan.Hurry || f.done):
 		f.end()
 	case f.active:
 		if want.Limit != f.plan.Limit && f.begun {
@@ -171,9 +172,10 @@ func (f *fetcher) pause(d time.Duration) {
 	f.w.retry.Reset(d)
 }
 
-// end closes everything, in order.
+// end closes everything, in order, whatever is wanted meanwhile.
 func (f *fetcher) end() {
 	w := f.w
+	f.ending = true
 	if f.follow != nil {
 		if err := f.follow.Press(false); err != nil || !f.follow.Off() || !w.remove(f.follow.Brick) {
 			return
@@ -193,7 +195,7 @@ func (f *fetcher) end() {
 		f.dst = nil
 	}
 	if f.src == nil && f.dst == nil {
-		f.active = false
+		f.active, f.ending = false, false
 		w.kick()
 	}
 }

@@ -25,11 +25,13 @@ func (w *worker) stepServe() {
 		s.OnLED(w.kick)
 		w.srv = s
 		_ = s.Press(true)
-	case !w.want.Serve && w.srv != nil:
+	case w.srv != nil && (!w.want.Serve || !w.srv.Button()):
+		// Once it is being switched off there is no way back, but a new one.
 		w.unfeed()
 		_ = w.srv.Press(false)
 		if w.srv.Off() && w.remove(w.srv.Brick) {
 			w.srv = nil
+			w.kick()
 		}
 		return
 	}

@@ -97,7 +97,7 @@
 //	37 inconsistent flag        E   Watch.syncWrite
 //	40 deletion of logs         M R deleteLogs, cron: nobody lacks a log
 //	42 failed fsync             R   logError, diskError; bricks/translogger
-//	44 isolation                M   TestMadMember: a link arrives meanwhile
+//	44 isolation                R   TestSimUntouched: another resource on the same hosts; M TestMadMember
 //	45 errors of disks          R   diskError
 //	46 any bytes                M   TestMadMember; fuzz targets
 //	47 commands                 M   every command of the nemesis; marsadm
