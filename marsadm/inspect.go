@@ -18,7 +18,7 @@ import (
 func inspectCommands() []command {
 	const look = wantTree | inspects
 	list := []command{
-		{name: "status", usage: "[RES]", group: grpInspect, brief: "what a resource is doing, and why not", scope: anyResource, needs: look | speaksJSON | jsonTellsAll, reads: readsStatus, run: showStatus},
+		{name: "status", usage: "[RES]", group: grpInspect, brief: "what a resource is doing, and why not", scope: anyResource, needs: look | speaksJSON, reads: readsStatus, run: showStatus},
 		viewCommand(),
 		{name: "show", usage: "[RES]", group: grpInspect, brief: "the links of this host", scope: anyResource, needs: look, reads: readsOwn, run: showLinks},
 		{name: "cat", usage: "PATH...", group: grpInspect, brief: "a message file, with readable times", min: 1, max: -1, needs: wantDir | inspects | anyone | hereOnly, reads: readsNone, run: catFiles},

@@ -5,6 +5,7 @@ package marsadm
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"mars/infra/symtree"
 )
@@ -36,6 +37,11 @@ func (j *job) mkdir(path string)       { j.changes = append(j.changes, symtree.M
 func (j *job) create(path string)      { j.changes = append(j.changes, symtree.Create(path)) }
 func (j *job) order(targets ...string) { j.orders = append(j.orders, targets...) }
 
+// freshFor is how long what was read of the tree is good for the next phase, too:
+// what the command itself has written is in it. To read a large tree again costs
+// as much as the whole command.
+const freshFor = 20 * time.Millisecond
+
 // runPhases runs the phases of a resource command.
 func (x *run) runPhases() error {
 	jobs, err := x.jobs()
@@ -46,7 +52,7 @@ func (x *run) runPhases() error {
 		if x.opt.verbose {
 			x.say("---------------------------- %s:", ph.title)
 		}
-		if i > 0 {
+		if i > 0 && x.sys.Mono()-x.readAt > freshFor {
 			if err := x.reload(); err != nil {
 				return err
 			}

@@ -78,9 +78,27 @@ func lines() []string {
 	}
 }
 
-// everything are commands that read all links: the first one tells the newest
-// stamp of all, and macros may ask for anything.
+// everything are commands that read all links: the first one tells of all, and
+// macros may ask for anything.
 func everything() []string { return []string{"status --json", "view-get-disk all"} }
+
+// writing are commands that write for all resources, on the secondary B (logs on
+// the primary A); behind them what is done before, so that there is
+// something to write.
+func writing() [][]string {
+	list := [][]string{
+		{"log-rotate all"},
+		{"down all --timeout=0", "up all --timeout=0"}, {"up all --timeout=0", "down all --timeout=0"},
+		{"detach all --timeout=0", "up all --timeout=0", "pause-sync all", "pause-replay all"}, {"attach all --timeout=0", "down all --timeout=0"},
+	}
+	for _, pair := range [][2]string{{"pause-sync", "resume-sync"}, {"pause-replay", "resume-replay"}, {"disconnect", "connect"}} {
+		for _, form := range []string{"", "-global"} {
+			off, on := pair[0]+form+" all", pair[1]+form+" all"
+			list = append(list, []string{off, "up all --timeout=0", on}, []string{on, "up all --timeout=0", off})
+		}
+	}
+	return list
+}
 
 // mayTake is how long a command without a wait may take on a tree of 100 resources
 // and four hosts.
@@ -90,28 +108,53 @@ const mayTake = 30 * time.Millisecond
 // process, from its start to its end, and how much processor time (user and system,
 // of all threads) it needs, beside a plain reading of the same tree, which no change
 // of ours makes faster: on a machine that is busy with other things, look at
-// that first. It says which commands miss mayTake; those that write for all
-// resources are left out, since they wait for the disk.
+// that first. It says which commands miss mayTake. The tree lies in memory: what
+// commands that write wait for the disk is not theirs.
 func BenchmarkLatency(b *testing.B) {
 	s := newBig(b)
 	bin := build(b)
 	for _, line := range append(lines(), everything()...) {
-		b.Run(strings.ReplaceAll(line, " ", "_"), func(b *testing.B) {
-			wall, cpu, plain := time.Hour, time.Hour, time.Hour
-			for b.Loop() {
-				plain = min(plain, readPlainly(b, s.place.MarsDir))
-				w, c := process(b, s, bin, line)
-				wall, cpu = min(wall, w), min(cpu, c)
+		latency(b, s, bin, "A", line, func() {})
+	}
+	for i := range 100 {
+		s.set(symtree.ActualPath(fmt.Sprintf("r%d", i), "A", symtree.ActualIsPrimary), "1")
+	}
+	for _, words := range writing() {
+		host := "B"
+		if strings.HasPrefix(words[0], "log-") {
+			host = "A"
+		}
+		latency(b, s, bin, host, words[0], func() {
+			for _, line := range words[1:] {
+				process(b, s, bin, host, line)
 			}
-			b.ReportMetric(0, "ns/op") // of all that is done here
-			b.ReportMetric(wall.Seconds()*1e3, "ms")
-			b.ReportMetric(cpu.Seconds()*1e3, "ms-cpu")
-			b.ReportMetric(plain.Seconds()*1e3, "ms-plain-reading")
-			if wall >= mayTake {
-				b.Logf("marsadm %s: %v, the target is %v", line, wall, mayTake)
+			for i := range 100 { // what log-rotate makes, and does not make twice
+				if err := os.RemoveAll(filepath.Join(s.place.MarsDir, symtree.LogPath(fmt.Sprintf("r%d", i), 5, "A"))); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}
+}
+
+// latency reports of one command line. What comes before does not count.
+func latency(b *testing.B, s *fakeSys, bin, host, line string, before func()) {
+	b.Run(strings.ReplaceAll(line, " ", "_"), func(b *testing.B) {
+		wall, cpu, plain := time.Hour, time.Hour, time.Hour
+		for b.Loop() {
+			before()
+			plain = min(plain, readPlainly(b, s.place.MarsDir))
+			w, c := process(b, s, bin, host, line)
+			wall, cpu = min(wall, w), min(cpu, c)
+		}
+		b.ReportMetric(0, "ns/op") // of all that is done here
+		b.ReportMetric(wall.Seconds()*1e3, "ms")
+		b.ReportMetric(cpu.Seconds()*1e3, "ms-cpu")
+		b.ReportMetric(plain.Seconds()*1e3, "ms-plain-reading")
+		if wall >= mayTake {
+			b.Logf("marsadm %s: %v, the target is %v", line, wall, mayTake)
+		}
+	})
 }
 
 // build makes the program as it is installed.
@@ -125,8 +168,8 @@ func build(t testing.TB) string {
 	return bin
 }
 
-// process runs a command and returns its time, and its processor time.
-func process(t testing.TB, s *fakeSys, bin, line string) (wall, cpu time.Duration) {
+// process runs a command on a host and returns its time, and its processor time.
+func process(t testing.TB, s *fakeSys, bin, host, line string) (wall, cpu time.Duration) {
 	run := t.TempDir()
 	lock, err := os.Create(filepath.Join(run, "lock")) // as if a marsd were running
 	if err != nil {
@@ -137,12 +180,12 @@ func process(t testing.TB, s *fakeSys, bin, line string) (wall, cpu time.Duratio
 		t.Fatal(err)
 	}
 	cmd := exec.Command(bin, strings.Fields(line)...)
-	cmd.Env = append(os.Environ(), "MARS_HOST=A", "MARS_DIR="+s.place.MarsDir, "MARS_RUN_DIR="+run, "MARS_DEV_DIR="+run, "MARS_PKI_DIR="+run, "MARS_PATH="+run)
+	cmd.Env = append(os.Environ(), "MARS_HOST="+host, "MARS_DIR="+s.place.MarsDir, "MARS_RUN_DIR="+run, "MARS_DEV_DIR="+run, "MARS_PKI_DIR="+run, "MARS_PATH="+run)
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
 	wall = time.Since(start)
 	if err != nil {
-		t.Fatalf("marsadm %s: %v\n%s", line, err, out)
+		t.Fatalf("marsadm %s: %v\n%.500s", line, err, out)
 	}
 	return wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }

@@ -28,7 +28,7 @@ func (x *run) filter() symtree.Wanted {
 	read := x.cmd.reads
 	x.named = symtree.CheckResource(x.word) == nil
 	x.ownView = len(x.args) == 0 && slices.Contains(ownViews(), x.cmd.name)
-	everything := read == nil || x.readAll || x.cmd.has(readsOthers) && x.ownMacros() || x.cmd.has(jsonTellsAll) && x.opt.json
+	everything := read == nil || x.readAll || x.cmd.has(readsOthers) && x.ownMacros()
 	if x.word != "" && x.word != all && x.cmd.scope != newResource && x.cmd.scope != noResource && !x.cmd.has(readsOthers) {
 		own := symtree.ResourceDir(x.word)
 		return func(resDir, _ string) env.Want { return just(resDir == own) }
@@ -79,9 +79,11 @@ func ownViews() []string {
 	return list
 }
 
-// readsStatus is for the status of all. In JSON it is everything, and tells the
-// newest stamp of all links.
+// readsStatus is for the status of all. In JSON it is everything, but no stamps.
 func readsStatus(x *run, _, below string) env.Want {
+	if x.opt.json {
+		return env.WantValue
+	}
 	return value(!strings.HasPrefix(below, "todo-") && aboutPeers(below, symtree.ActualIsPrimary, symtree.ActualIsAttached, symtree.ActualOpenCount, actualSplit) || aboutOwn(x, below))
 }
 
@@ -180,9 +182,12 @@ func readsSwitch(x *run, _, below string) env.Want {
 		fact(below, x.host, symtree.ActualIsAttached, symtree.ActualIsPrimary, symtree.ActualIsReplaying, symtree.ActualIsSyncing, symtree.ActualOpenCount, actualWhy)))
 }
 
-// readsSwitches is for switches of all members.
-func readsSwitches(x *run, _, below string) env.Want {
-	return max(just(strings.HasPrefix(below, "todo-")), value(basic(x, below)))
+// readsSwitches is for one switch of all members.
+func readsSwitches(key string) reader {
+	return func(x *run, _, below string) env.Want {
+		_, name, inside := strings.Cut(below, "/")
+		return max(just(strings.HasPrefix(below, "todo-") && (!inside || name == key)), value(basic(x, below)))
+	}
 }
 
 // readsLogs is for what is about logs: all that tells of them.

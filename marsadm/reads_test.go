@@ -63,7 +63,7 @@ func TestReads(t *testing.T) {
 		if testing.Short() && name != "plain" && name != "split" && name != "chosen" {
 			continue
 		}
-		for _, row := range append(manualRows(), manualRow{"explain", "", "R", ""}, manualRow{"status", "", "R", "--json"}, manualRow{"explain", "", "R", "--json"},
+		for _, row := range append(manualRows(), manualRow{"explain", "", "R", ""}, manualRow{"status explain", "--json", "R", ""},
 			manualRow{strings.Join(ownViews(), " "), "", "R", ""}) {
 			for word := range strings.FieldsSeq(row.words) {
 				for _, form := range []string{"r", "all", "r --host=A"} {

@@ -42,7 +42,8 @@ type run struct {
 	// pretended are the changes that --dry-run has only told of.
 	pretended []symtree.Change
 
-	deadline time.Duration // by Sys.Mono
+	readAt   time.Duration // when the tree was read, by Sys.Mono
+	deadline time.Duration // the same
 	forever  bool
 	never    bool
 	failed   int
@@ -309,6 +310,7 @@ func (x *run) needsMount() bool { return x.sys.Place().MarsDir == "/mars" }
 
 // reload reads the tree anew, as far as the command needs it.
 func (x *run) reload() (err error) {
+	x.readAt = x.sys.Mono()
 	x.tree, x.markers, err = x.store.LoadOnly(x.filter())
 	if err == nil {
 		symtree.Apply(x.tree, x.markers, x.pretended)

@@ -65,11 +65,11 @@ func (x *run) status(resources []string) *status.Status {
 
 // sayJSON prints one value, indented, for people and programs alike.
 func (x *run) sayJSON(v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
+	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(x.sys.Stdout(), visible(string(append(text, '\n'))))
+	_, err = io.WriteString(x.sys.Stdout(), visible(string(append(indentJSON(text), '\n'))))
 	return err
 }
 

@@ -22,7 +22,7 @@ func TestStatusJSON(t *testing.T) {
 	if err := json.Unmarshal(s.out.Bytes(), &got); err != nil {
 		t.Fatalf("%v\n%s", err, s.out.String())
 	}
-	if got.Schema != "mars.status" || got.Version != 1 || got.Host != "B" || got.Cluster != testUUID || !got.Running || len(got.Hosts) != 3 {
+	if got.Schema != "mars.status" || got.Version != 2 || got.Host != "B" || got.Cluster != testUUID || !got.Running || len(got.Hosts) != 3 {
 		t.Errorf("%+v", got)
 	}
 	m := got.Resource("r").Member("B")

@@ -47,7 +47,7 @@ func switchCommands() []command {
 				c := command{name: turn.word + form, usage: "RES", group: grpSwitch, scope: oneOrAll, reads: readsSwitch, needs: onResource | wantAttached | s.role}
 				c.brief = turn.text + s.effect + " here"
 				if form == "-global" {
-					c.reads, c.needs, c.brief = readsSwitches, onResource, turn.text+s.effect+" on all members"
+					c.reads, c.needs, c.brief = readsSwitches(s.key), onResource, turn.text+s.effect+" on all members"
 				}
 				key, on, global, name := s.key, turn.on, form == "-global", turn.word+form
 				c.phases = one(func(j *job) error { return j.turnAll(name, key, on, global) })

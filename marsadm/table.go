@@ -35,7 +35,6 @@ const (
 	hidden                         // not in help
 	speaksJSON                     // understands --json
 	readsOthers                    // not only the resource that is named
-	jsonTellsAll                   // everything is read for --json
 
 	// onResource is what operations on resources have in common.
 	onResource = wantTree | wantLoaded | wantExisting | wantMember

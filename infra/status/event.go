@@ -10,8 +10,11 @@ import (
 	"slices"
 )
 
-// EventSchema names the form of an Event in JSON; its version is Version too.
-const EventSchema = "mars.event"
+// EventSchema and EventVersion identify the form of an Event in JSON.
+const (
+	EventSchema  = "mars.event"
+	EventVersion = 1
+)
 
 // Kinds of events.
 const (
@@ -64,7 +67,7 @@ func Diff(old, s *Status) ([]Event, error) {
 			list = append(list, Event{Object: "member", Resource: name, Host: host, Alerts: memberAlerts(x, y)}.of(x, y))
 		}
 	}
-	return finish(list, s.Newest)
+	return finish(list, s.latest)
 }
 
 // bare is a resource without its members, which have events of their own.
@@ -108,7 +111,7 @@ func finish(list []Event, stamp string) ([]Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.Schema, e.Version, e.Stamp, e.Value = EventSchema, Version, stamp, nil
+		e.Schema, e.Version, e.Stamp, e.Value = EventSchema, EventVersion, stamp, nil
 		switch {
 		case now == nil:
 			e.Event = Destroy

@@ -13,7 +13,7 @@ import (
 // Schema and Version identify the form of the JSON.
 const (
 	Schema  = "mars.status"
-	Version = 1
+	Version = 2
 )
 
 // actualDevices is a key below actual-HOST of the cluster.
@@ -58,9 +58,11 @@ type Status struct {
 	Cluster   string     `json:"cluster"`          // the uuid
 	Running   bool       `json:"marsd_running"`    // a marsd runs where this was asked; set by the caller
 	Insecure  bool       `json:"insecure_network"` // the cluster does without encryption and identities
-	Newest    string     `json:"newest_stamp"`     // of any link
+	Newest    string     `json:"newest_stamp"`     // of any link of the cluster and its hosts; those of resources do not count
 	Hosts     []Host     `json:"hosts"`
 	Resources []Resource `json:"resources"`
+
+	latest string // stamp of any link that was read
 }
 
 // Host is one host of the cluster.
@@ -115,7 +117,7 @@ type Message struct {
 func Of(t *symtree.Tree, host, here string) *Status {
 	s := &Status{
 		Schema: Schema, Version: Version, Host: host, Cluster: t.UUID(),
-		Insecure: t.Bool(symtree.DefaultsPath("insecure-network")), Newest: stampText(t.Newest()),
+		Insecure: t.Bool(symtree.DefaultsPath("insecure-network")), Newest: stampText(t.NewestOfCluster()), latest: stampText(t.Newest()),
 		Hosts: []Host{}, Resources: []Resource{},
 	}
 	for _, h := range t.Hosts() {

@@ -63,6 +63,11 @@ func TestOf(t *testing.T) {
 	if s.Cluster != "u" || len(s.Hosts) != 2 || s.Newest != "1000000.000000000" {
 		t.Errorf("%+v", s)
 	}
+	later := pairTree()
+	later.SetLink("resource-r/todo-B/sync", "1", 2e15)
+	if s := running(later, "B"); s.Newest != "1000000.000000000" || s.latest != "2000000.000000000" {
+		t.Errorf("newest %s of the cluster, %s of all", s.Newest, s.latest)
+	}
 	a, b := s.FindHost("A"), s.FindHost("B")
 	if a.Alive != "yes" || a.RestSpace == nil || *a.RestSpace != -3 || b.RestSpace != nil || a.LastHeard != "1000000.000000000" {
 		t.Errorf("hosts %+v %+v", a, b)
@@ -285,7 +290,7 @@ func TestDiff(t *testing.T) {
 			var got []string
 			for _, e := range list {
 				got = append(got, e.Event+" "+e.Object+" "+e.Resource+"/"+e.Host+": "+strings.Join(e.Changed, " ")+" | "+strings.Join(e.Alerts, " "))
-				if (e.Value == nil) != (e.Event == Destroy) || e.Schema != EventSchema || e.Version != Version {
+				if (e.Value == nil) != (e.Event == Destroy) || e.Schema != EventSchema || e.Version != EventVersion {
 					t.Errorf("%+v", e)
 				}
 			}

@@ -269,10 +269,21 @@ func (t *Tree) Links() []Item {
 }
 
 // Newest is the newest stamp of any link, 0 in a tree without links.
-func (t *Tree) Newest() int64 {
+func (t *Tree) Newest() int64 { return t.newest(func(string) bool { return true }) }
+
+// NewestOfCluster is the newest stamp of the links outside the resources, such as
+// those by which hosts tell that they are alive; 0 if there is none.
+func (t *Tree) NewestOfCluster() int64 {
+	return t.newest(func(dir string) bool { return !strings.HasPrefix(dir, resourcePrefix) })
+}
+
+func (t *Tree) newest(counts func(dir string) bool) int64 {
 	newest := int64(math.MinInt64)
-	for _, d := range t.dirs { // order does not matter: a maximum
-		for _, e := range d.entries {
+	for dir, d := range t.dirs { // order does not matter: a maximum
+		if !counts(dir) {
+			continue
+		}
+		for _, e := range d.entries { // order does not matter: a maximum
 			if e.Kind == Link {
 				newest = max(newest, e.Stamp)
 			}
