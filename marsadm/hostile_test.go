@@ -134,6 +134,8 @@ func hostileValues() []string {
 // sensible or refuse, and do not crash.
 func TestHostileValues(t *testing.T) {
 	lines := [][]string{{"status"}, {"show", "all"}, {"view", "all"}, {"role", "r"}, {"show-state", "r"}, {"cstate", "r"}, {"dstate", "r"}, {"show-errors", "r"},
+		{"status", "all", "--json"}, {"explain", "all"}, {"explain", "r", "--json"}, {"watch", "all"}, {"show-info", "all"}, {"mars-state", "all"}, {"view-flags", "all"}, {"view-resource-errors", "r"}, {"complete", "bash", "--", "status", ""},
+		{"complete", "bash", "--", "pause-sync", "--host="}, {"get-emergency-limit", "r"}, {"wait-cluster"}, {"wait-connect", "r"}, {"get-gi", "r"},
 		{"log-delete-all", "r"}, {"log-purge-all", "r"}, {"primary", "r"}, {"invalidate", "r"}, {"resize", "r"}, {"leave-resource", "r", "--force"}, {"delete-resource", "r", "--force"},
 		{"pause-sync-global", "r"}, {"up", "all"}, {"leave-cluster", "--force"}, {"wait-resource", "r", "is-attach"}, {"create-resource", "new", "/dev/disk"}, {"cron"}}
 	base := newBystander(t, "B")
@@ -195,7 +197,8 @@ func TestDirectoriesReplaced(t *testing.T) {
 		for _, words := range [][]string{
 			{"pause-sync", "r"}, {"down", "r"}, {"invalidate", "r"}, {"leave-resource", "r", "--force"}, {"set-link", "v", "/mars/userspace/k"}, {"set-link", "v", "/mars/resource-r/userspace/k"},
 			{"delete-file", "/mars/userspace/k"}, {"log-rotate", "r"}, {"log-delete-all", "r"}, {"cron"}, {"status"}, {"show"}, {"view", "all"}, {"cat", "/mars/" + dir + "/x"}, {"create-resource", "new", "/dev/disk"},
-			{"leave-cluster", "--force"}, {"delete-resource", "r", "--force"},
+			{"leave-cluster", "--force"}, {"delete-resource", "r", "--force"}, {"status", "--json"}, {"explain"}, {"watch"}, {"show-errors", "all"}, {"show-info", "all"}, {"show-state", "all"},
+			{"view-flags", "all"}, {"complete", "bash", "--", "status", ""}, {"get-link", "/mars/" + dir + "/k"}, {"log", "dump", filepath.Join(full, "log-000000001-A")},
 		} {
 			b.run(append([]string{"--timeout=0"}, words...)...)
 		}
@@ -215,7 +218,8 @@ func TestFifos(t *testing.T) {
 		}
 	}
 	for _, words := range [][]string{
-		{"cat", "/mars/5.total.status"}, {"cat", "/mars/resource-r/log-000000002-A"}, {"show-info", "r"}, {"show-errors", "r"}, {"status"}, {"view", "all"},
+		{"cat", "/mars/5.total.status"}, {"cat", "/mars/resource-r/log-000000002-A"}, {"show-info", "r"}, {"show-errors", "r"}, {"status"}, {"view", "all"}, {"status", "--json"}, {"explain"}, {"watch"}, {"show", "all"},
+		{"log", "dump", filepath.Join(b.place.MarsDir, "resource-r/log-000000002-A")}, {"log", "check", filepath.Join(b.place.MarsDir, "resource-r/log-000000001-B")}, {"complete", "bash", "--", "log", "check", ""},
 		{"log-rotate", "r"}, {"log-delete-all", "r"}, {"log-purge-all", "r"}, {"cron"}, {"leave-resource", "r", "--force"},
 	} {
 		b.run(append([]string{"--timeout=0"}, words...)...)

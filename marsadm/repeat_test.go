@@ -3,7 +3,7 @@
 package marsadm
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +38,7 @@ func repeatCases() []repeatCase {
 		s.set(r("primary"), "B", r("actual-B/is-primary"), "1", r("actual-A/is-primary"), "0", r("actsize-A"), "98304000", r("actsize-B"), "98304000")
 		s.file(symtree.LogPath("r", 2, "B"), 100)
 	}
-	return []repeatCase{
+	return append(switchCases(), []repeatCase{
 		{"create-cluster", func(s *fakeSys) { s.loaded = false }, "already created", []string{"uuid", "", "ips/ip-B", "192.0.2.1"}},
 		{"join-cluster A", func(s *fakeSys) { s.loaded, s.ssh = false, answersJoin }, "already created", []string{"uuid", testUUID, "ips/ip-A", "192.0.2.9", "ips/ip-B", "192.0.2.1", "userspace/x", "y"}},
 		{"create-resource new /dev/disk", setupPair, "already exists", []string{"resource-new/data-B", "/dev/disk", "resource-new/size", "65536000", "resource-new/primary", "B"}},
@@ -50,13 +50,14 @@ func repeatCases() []repeatCase {
 		{"detach r --force --timeout=0", setupPair, "", []string{r("todo-B/attach"), "0"}},
 		{"up r --timeout=0", detached, "", []string{r("todo-B/attach"), "1", r("todo-B/sync"), "1"}},
 		{"down r --timeout=0", setupPair, "", []string{r("todo-B/attach"), "0", r("todo-B/sync"), "0", r("todo-B/connect"), "0", r("todo-B/allow-replay"), "0"}},
-		{"pause-sync r", setupPair, "", []string{r("todo-B/sync"), "0"}},
-		{"pause-fetch r", setupPair, "", []string{r("todo-B/connect"), "0"}},
-		{"pause-replay-global r", setupPair, "", []string{r("todo-A/allow-replay"), "0", r("todo-B/allow-replay"), "0"}},
+		{"enrol", func(s *fakeSys) { setupPair(s); s.in = []byte(joinOfD) }, "", []string{"ips/ip-D", "192.0.2.4", "pki/cert-D", ""}},
+		{"down all --timeout=0", setupPair, "", []string{r("todo-B/attach"), "0", r("todo-B/sync"), "0"}},
 		{"primary r --force", old, "", []string{r("primary"), "B"}},
+		{"primary r", func(s *fakeSys) { old(s); s.set("alive-A", "0") }, "still device '/dev/mars/r' not yet present", []string{r("primary"), "B"}},
 		{"secondary r --timeout=0", primary, "", []string{r("primary"), "(none)"}},
 		{"resize r", primary, "only increases", []string{r("size"), "98304000", r("syncstatus-B"), "98304000"}},
 		{"log-rotate r", primary, "", nil},
+		{"log-delete r", primary, "", nil},
 		{"log-delete-all r", primary, "", nil},
 		{"log-purge-all r", primary, "", nil},
 		{"cron", primary, "", nil},
@@ -66,7 +67,35 @@ func repeatCases() []repeatCase {
 		{"set-emergency-limit r 10", setupPair, "", []string{r("todo-B/emergency-limit"), "10"}},
 		{"set-link v /mars/userspace/k w /mars/userspace/l", setupPair, "", []string{"userspace/k", "v", "userspace/l", "w"}},
 		{"delete-file /mars/userspace/k", setupPair, "", nil},
+	}...)
+}
+
+// switchCases are all commands that turn one switch.
+func switchCases() (list []repeatCase) {
+	for _, d := range switchDefs() {
+		for value, word := range map[string]string{"1": d.on, "0": d.off} {
+			before := "0"
+			if value == "0" {
+				before = "1"
+			}
+			setup := func(s *fakeSys) {
+				setupPair(s)
+				s.set(symtree.TodoPath("r", "A", d.key), before, symtree.TodoPath("r", "B", d.key), before)
+			}
+			own, everybody := []string{symtree.TodoPath("r", "B", d.key), value, symtree.TodoPath("r", "A", d.key), before}, []string{symtree.TodoPath("r", "A", d.key), value, symtree.TodoPath("r", "B", d.key), value}
+			list = append(list, repeatCase{word + " r", setup, "", own}, repeatCase{word + "-local r", setup, "", own}, repeatCase{word + "-global r", setup, "", everybody})
+		}
 	}
+	return list
+}
+
+// joinOfD is the request of a host that wants to join.
+const joinOfD = `{"mars":1,"host":"D","ip":"192.0.2.4","request":"please D"}`
+
+// writesNothing are commands that neither only inspect nor are repeated above.
+func writesNothing() []string {
+	return strings.Fields("wait-cluster wait-connect wait-resource wait-umount " +
+		"syncer get-gi show-gi outdate adjust hidden-commands check-resize create-md dump-md dump new-current-uuid invalidate-remote verify")
 }
 
 // answersJoin is a peer that admits B.
@@ -142,20 +171,32 @@ func TestKilledAndRepeated(t *testing.T) {
 			}
 		})
 	}
-	covered := ""
+}
+
+// TestAllAreRepeated: no command that writes is left out above, and those that are
+// said to write nothing do not.
+func TestAllAreRepeated(t *testing.T) {
+	covered := map[string]bool{}
 	for _, c := range repeatCases() {
-		covered += " " + c.line
+		word, _, _ := strings.Cut(c.line, " ")
+		covered[word] = true
 	}
-	for _, row := range manualRows() {
-		if strings.ContainsAny(row.kind, "i") || strings.HasPrefix(row.words, "wait-") || strings.Contains(row.kind, "f") {
+	for _, c := range commandTable() {
+		if c.has(inspects) || covered[c.name] {
 			continue
 		}
-		found := false
-		for word := range strings.FieldsSeq(row.words) {
-			found = found || strings.Contains(covered, " "+word)
+		if !slices.Contains(writesNothing(), c.name) {
+			t.Errorf("%s writes, and is not killed and repeated", c.name)
+			continue
 		}
-		if !found {
-			t.Error(fmt.Errorf("none of %s is repeated", row.words))
+		for _, line := range []string{c.name + " r", c.name + " r is-attach", c.name} {
+			s := newPair(t, "B")
+			s.heard()
+			before := s.dump()
+			s.adm(line + " --timeout=0")
+			if s.dump() != before {
+				t.Errorf("marsadm %s changes the tree", line)
+			}
 		}
 	}
 }
