@@ -160,3 +160,25 @@ func TestMan(t *testing.T) {
 	}
 	s.refused2(t, "man marsd", "marsd prints its own")
 }
+
+// TestHelpOf: what is to be known before a command is typed.
+func TestHelpOf(t *testing.T) {
+	s := newMember(t, "B")
+	for line, want := range map[string][]string{
+		"help primary":            {"usage: marsadm primary RES\n", "Also for all.", "must be a member", "A marsd must be running.", "no longer than 5s"},
+		"help force-pause-replay": {"It must be secondary there, or --force.", "The disk must be attached, or --force.", "A marsd must be running, or --force."},
+		"help wait-resource":      {"no longer than 1m0s"},
+		"help watch":              {"Goes on for ever", "Understands --json"},
+		"help version":            {"usage: marsadm version\n"},
+	} {
+		s.must(line)
+		for _, text := range want {
+			if !strings.Contains(s.out.String(), text) {
+				t.Errorf("%s: no %q in\n%s", line, text, s.out.String())
+			}
+		}
+	}
+	if s.must("help log"); strings.Contains(s.out.String(), "longer than") {
+		t.Errorf("it does not wait: %s", s.out.String())
+	}
+}

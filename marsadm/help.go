@@ -82,14 +82,10 @@ func showHelpOf(w io.Writer, name string) error {
 	if c == nil {
 		return usage("unknown command '%s'", name)
 	}
-	wait := defaultTimeout
-	if c.timeout != 0 {
-		wait = c.timeout
+	text := manCommand(c)
+	if c.timeout == 0 && !c.has(inspects) && c.phases != nil {
+		text += " If it has to wait, then no longer than " + defaultTimeout.String() + " unless --timeout says otherwise."
 	}
-	limit := "for ever"
-	if wait > 0 {
-		limit = "no longer than " + wait.String()
-	}
-	fmt.Fprintf(w, "usage: marsadm %s %s\n  %s\n  Waits %s unless --timeout says otherwise.\n", c.name, c.usage, c.brief, limit)
+	fmt.Fprintf(w, "usage: marsadm %s\n  %s\n", strings.TrimSpace(c.name+" "+c.usage), text)
 	return nil
 }

@@ -103,14 +103,26 @@ func manCommands(p *roff.Page) {
 	}
 }
 
+// orForce says that --force does without a marsd, where it does.
+func orForce(c *command) string {
+	if c.has(reallyLoaded) {
+		return ""
+	}
+	return ", or --force"
+}
+
 // manCommand is what the table says about a command.
 func manCommand(c *command) string {
 	text := c.brief + "."
+	if c.scope == oneOrAll {
+		text += " Also for all."
+	}
 	for _, n := range []struct {
 		bit  need
 		text string
 	}{
-		{wantSecondary, "The host must be secondary."}, {wantAttached, "The disk must be attached."}, {wantLoaded, "A marsd must be running."},
+		{wantMember, "The host must be a member of the resource."}, {wantSecondary, "It must be secondary there, or --force."}, {wantAttached, "The disk must be attached, or --force."},
+		{wantLoaded, "A marsd must be running" + orForce(c) + "."},
 		{hereOnly, "Not with --host."}, {anyone, "Not only for root."}, {speaksJSON, "Understands --json."},
 	} {
 		if c.has(n.bit) {
@@ -121,7 +133,7 @@ func manCommand(c *command) string {
 	case c.timeout < 0:
 		text += " Goes on for ever unless --timeout says otherwise."
 	case c.timeout > 0:
-		text += " Waits " + c.timeout.String() + " by default."
+		text += " Waits no longer than " + c.timeout.String() + " unless --timeout says otherwise."
 	}
 	return text
 }
