@@ -52,7 +52,7 @@ complete -c marsadm -f -n 'count (__marsadm) >/dev/null' -a '(__marsadm)'
 func completionCommands() []command {
 	return []command{
 		{name: "completion", usage: "{bash|zsh|fish}", group: grpTool, brief: "print the completion script for a shell", min: 1, max: 1, needs: anyone | inspects, run: showScript},
-		{name: "complete", usage: "SHELL -- WORD...", group: grpTool, brief: "what may stand in place of the last word", min: 1, max: -1, needs: anyone | inspects | hidden, run: complete},
+		{name: "complete", usage: "SHELL -- WORD...", group: grpTool, brief: "what may stand in place of the last word", min: 1, max: -1, needs: anyone | inspects | hidden, reads: readsMembers, run: complete},
 		{name: "man", usage: "PAGE", group: grpTool, brief: "print a manual page: marsadm, mars-symlinks, mars-log", min: 1, max: 1, needs: anyone | inspects, run: showMan},
 	}
 }
@@ -122,7 +122,7 @@ func (x *run) candidates(words []string, last string) []string {
 		return x.optionWords(last)
 	}
 	if len(words) == 0 {
-		return commandWords()
+		return x.firstWords(last)
 	}
 	c := findCommand(strings.TrimPrefix(words[0], "force-"))
 	if c == nil {
@@ -136,6 +136,27 @@ func (x *run) candidates(words []string, last string) []string {
 		at--
 	}
 	return argumentWords(c, at)
+}
+
+// firstWords are the commands, and those of their other forms that somebody has begun.
+func (x *run) firstWords(last string) []string {
+	list := commandWords()
+	switch {
+	case strings.HasPrefix(last, "force-"):
+		for i := range list {
+			list[i] = "force-" + list[i]
+		}
+	case strings.HasPrefix(last, "view-"):
+		for _, d := range macroDefs() {
+			list = append(list, "view-"+d.name)
+		}
+		for _, name := range (&view{x: x}).primitives().names {
+			list = append(list, "view-"+name)
+		}
+		slices.Sort(list)
+		list = slices.Compact(list)
+	}
+	return list
 }
 
 func commandWords() []string {

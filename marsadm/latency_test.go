@@ -72,7 +72,7 @@ func fillReplica(b *symtree.Batch, res, h string) {
 // lines are the commands without a wait, about one resource and about all.
 func lines() []string {
 	return []string{
-		"version", "help", "show r7", "status r7", "view r7", "explain r7", "pause-sync-global r7", "get-link /mars/resource-r7/size", "set-link x /mars/userspace/y",
+		"version", "help", "show r7", "status r7", "view r7", "explain r7", "complete bash -- status r7", "pause-sync-global r7", "get-link /mars/resource-r7/size", "set-link x /mars/userspace/y",
 		"role all", "state all", "show-state all", "dstate all", "cstate all", "show all", "show-info all", "show-errors all", "status", "explain all", "view all", "view-replstate all", "view-flags all",
 		"get-gi all", "log-delete all", "log-delete-all all", "log-purge-all all",
 	}

@@ -133,6 +133,11 @@ func readsBranches(x *run, _, below string) env.Want {
 	return max(just(strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-")), value(basic(x, below) || strings.HasPrefix(below, "replay-") || primaryFact(below)))
 }
 
+// readsMembers is for which resources and members there are.
+func readsMembers(_ *run, _, below string) env.Want {
+	return value(below == "" || strings.HasPrefix(below, "data-"))
+}
+
 // readsNone is for commands that are about the cluster alone.
 func readsNone(*run, string, string) env.Want { return env.WantNothing }
 
