@@ -103,7 +103,7 @@ func clockFirst(t *testing.T, h *host) {
 	l.finish(t)
 	undisturbed(t, "while clocks were stepped", before, look())
 	st.dev.close(t)
-	fmt.Printf("progress: %d chapters; before: %s\n", st.length(), before)
+	progress("%d chapters; before: %s", st.length(), before)
 	h.s.awaitFor(5*patience, "B to have everything, and to end", func() string {
 		if peerThere(addresses["B"]) {
 			return "it is there; here " + h.status("clock")
@@ -241,7 +241,7 @@ func clockLives(t *testing.T, h *host, st *story, step int, what string) {
 		return differs(got+errText(err), theirs)
 	})
 	lap("heard at B")
-	fmt.Printf("progress: %s: chapters %d to %d%s\n", what, at, newest(st.read(t, h.disk)), parts)
+	progress("%s: chapters %d to %d%s", what, at, newest(st.read(t, h.disk)), parts)
 }
 
 // clockPast checks that the disk of B is a past of what A was given.

@@ -359,11 +359,7 @@ const dbWork = 8
 // snapshot of the secondary, a failover.
 func throughAll(t *testing.T, name string, size int64, dbs ...database) {
 	t.Helper()
-	began := time.Now()
 	w := newBank(t, dbs...)
-	progress := func(what string) {
-		fmt.Printf("progress: %s: %s, after %.0f s\n", name, what, time.Since(began).Seconds())
-	}
 	progress("there are databases")
 	at, acked, crashes := 0, 0, 0
 	for range rounds(t) {
@@ -375,7 +371,7 @@ func throughAll(t *testing.T, name string, size int64, dbs ...database) {
 		progress("the databases were killed")
 		at = w.snapshot(dbWork)
 		acked = w.acked()
-		progress(fmt.Sprintf("%d transactions, the paused secondary had %d", acked, at))
+		progress("%d transactions, the paused secondary had %d", acked, at)
 	}
 	w.failover()
 	progress("B has taken over")

@@ -33,7 +33,7 @@ func rounds(t *testing.T) int {
 // pace is the pause of a story between two writes, and of the pulse. Suites of
 // faults want a writer that never stops, not one that takes all of the machine:
 // a replicated write is tens of milliseconds of an emulated processor.
-const pace = 600 * time.Millisecond
+const pace = 400 * time.Millisecond
 
 // lap is the times of some writes.
 type lap struct {
@@ -157,8 +157,13 @@ func undisturbed(t *testing.T, what string, before, now sample) {
 // awaitChapters waits until the story has grown.
 func (s *stage) awaitChapters(l *load, st *story, more int) {
 	s.t.Helper()
-	goal := st.length() + more
-	s.await(itoa(more)+" more chapters", func() string {
+	s.awaitLength(l, st, st.length()+more)
+}
+
+// awaitLength waits until the story has so many chapters.
+func (s *stage) awaitLength(l *load, st *story, goal int) {
+	s.t.Helper()
+	s.await("chapter "+itoa(goal), func() string {
 		if err := l.err(); err != nil {
 			return hopeless + err.Error()
 		}

@@ -116,8 +116,9 @@ func (w *duo) work() {
 // more waits for more chapters of both.
 func (w *duo) more(chapters int) {
 	w.t.Helper()
-	w.awaitChapters(w.loads[0], w.one, chapters)
-	w.awaitChapters(w.loads[1], w.two, chapters)
+	goals := [2]int{w.one.length() + chapters, w.two.length() + chapters}
+	w.awaitLength(w.loads[0], w.one, goals[0])
+	w.awaitLength(w.loads[1], w.two, goals[1])
 }
 
 func (w *duo) laps() [2]sample {
@@ -263,7 +264,7 @@ func (w *duo) slowData() {
 		m.heal()
 	}
 	w.follow()
-	fmt.Printf("progress: data disks slow: recovered\n")
+	progress("data disks slow: recovered")
 }
 
 // dataDisks lets the disks below the one resource fail. The application goes on,
@@ -295,7 +296,7 @@ func (w *duo) dataDisks() {
 			m.heal()
 			w.follow()
 			w.quiet(h)
-			fmt.Printf("progress: %s: recovered\n", what)
+			progress("%s: recovered", what)
 		}
 	}
 }

@@ -178,7 +178,7 @@ func (w *full) secondary() {
 	w.b.emptyMars()
 	w.b.ok("resume-replay", "full")
 	w.follow(w.b)
-	fmt.Printf("progress: /mars of B full: it was at chapter %d, follows again\n", n)
+	progress("/mars of B full: it was at chapter %d, follows again", n)
 }
 
 // primary fills the /mars of A: it goes into emergency mode, B stays behind the
@@ -224,7 +224,7 @@ func (w *full) primary() {
 	w.awaitChapters(&w.l, w.st, 10)
 	w.awaitFio(&fio, 1)
 	fio.finish(w.t)
-	fmt.Printf("progress: /mars of A full: B is behind the hole, at chapter %d of %d\n", n, w.st.length())
+	progress("/mars of A full: B is behind the hole, at chapter %d of %d", n, w.st.length())
 }
 
 // awaitHole waits until a secondary tells of the hole in its logs.
@@ -258,5 +258,5 @@ func (w *full) wayBack() {
 		}
 		return ""
 	})
-	fmt.Printf("progress: C joined, B was invalidated, C has left\n")
+	progress("C joined, B was invalidated, C has left")
 }

@@ -3,7 +3,6 @@
 package guest
 
 import (
-	"fmt"
 	"strings"
 	"time"
 )
@@ -42,7 +41,7 @@ func (w *duo) slowLog() {
 	}
 	w.mars[0].heal()
 	w.follow()
-	fmt.Printf("progress: /mars slow: at A %s\n", now[0])
+	progress("/mars slow: at A %s", now[0])
 }
 
 // secondaryLog lets the /mars of B fail: the application does not notice.
@@ -64,7 +63,7 @@ func (w *duo) secondaryLog() {
 	w.one.pastOf(w.t, w.data[1].path, 1)
 	w.follow()
 	w.quiet(w.b)
-	fmt.Printf("progress: /mars of B failing: it follows again\n")
+	progress("/mars of B failing: it follows again")
 }
 
 // primaryLog lets the /mars of A fail: when nothing can be written at all, neither
@@ -90,7 +89,7 @@ func (w *duo) primaryLog() {
 	for _, line := range failed {
 		w.expected[line] = true
 	}
-	fmt.Printf("progress: /mars of A failing: requests fail after %.1f s\n", time.Since(begin).Seconds())
+	progress("/mars of A failing: requests fail after %.1f s", time.Since(begin).Seconds())
 	w.t.Logf("the application: %v; A says:\n%s", w.loads[0].err(), lastLines(w.a.journal(), 5))
 	w.one.dev.close(w.t)
 	w.two.dev.close(w.t)
@@ -100,5 +99,5 @@ func (w *duo) primaryLog() {
 	w.work()
 	w.more(12)
 	w.follow()
-	fmt.Printf("progress: /mars of A failing: it goes on\n")
+	progress("/mars of A failing: it goes on")
 }

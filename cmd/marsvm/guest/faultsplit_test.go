@@ -3,7 +3,6 @@
 package guest
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -32,7 +31,7 @@ func newTrio(t *testing.T, res string) *trio {
 	w := &trio{stage: s, a: s.hosts[0], b: s.hosts[1], c: s.hosts[2], res: res}
 	s.resource(res, w.a.disk, w.b.disk)
 	w.join(w.c)
-	fmt.Printf("progress: three hosts have resource %s\n", res)
+	progress("three hosts have resource %s", res)
 	return w
 }
 
@@ -124,14 +123,14 @@ func (w *trio) destroy(first *story) *story {
 	shared := first.length()
 	w.write(first, 'A', 30)
 	second := w.force(w.b, first, shared)
-	fmt.Printf("progress: B is primary by force, with %d chapters of A's %d\n", second.length(), first.length())
+	progress("B is primary by force, with %d chapters of A's %d", second.length(), first.length())
 	w.write(second, 'B', 50)
 	w.write(first, 'A', 30)
 	wireFaults[0].end(w.b)
 	for _, h := range []*host{w.a, w.c} {
 		w.awaitSaid(h, "split", "SPLIT BRAIN")
 	}
-	fmt.Printf("progress: A and C know of the split brain\n")
+	progress("A and C know of the split brain")
 	if out, err := w.c.adm("show-errors", "split"); err == nil || !strings.Contains(out, "SPLIT BRAIN") {
 		t.Errorf("show-errors at C: %v\n%s", err, out)
 	}
@@ -144,7 +143,7 @@ func (w *trio) destroy(first *story) *story {
 	first.dev.close(t)
 	w.b.ok("primary", "split", "--force")
 	w.secondaryAtRest(w.a)
-	fmt.Printf("progress: A is secondary\n")
+	progress("A is secondary")
 	for _, h := range []*host{w.a, w.c} {
 		w.write(second, 'B', 20)
 		h.ok("invalidate", "split")
@@ -160,7 +159,7 @@ func (w *trio) destroy(first *story) *story {
 		h.freeze("split")
 		second.pastOf(t, h.disk, second.length())
 		h.ok("resume-replay", "split")
-		fmt.Printf("progress: %s was invalidated\n", h.name)
+		progress("%s was invalidated", h.name)
 	}
 	return second
 }
@@ -173,7 +172,7 @@ func (w *trio) keep(right *story) *story {
 	shared := right.length()
 	w.write(right, 'B', 30)
 	other := w.force(w.c, right, shared)
-	fmt.Printf("progress: C is primary by force, with %d chapters of B's %d\n", other.length(), right.length())
+	progress("C is primary by force, with %d chapters of B's %d", other.length(), right.length())
 	w.write(other, 'C', 50)
 	wireFaults[0].end(w.c)
 	w.awaitSaid(w.b, "split", "SPLIT BRAIN")
@@ -183,7 +182,7 @@ func (w *trio) keep(right *story) *story {
 	w.secondaryAtRest(w.c)                // step 4
 	w.c.ok("down", "split")
 	other.pastOf(t, w.c.disk, other.length())
-	fmt.Printf("progress: C has applied all of its own version\n")
+	progress("C has applied all of its own version")
 	w.c.ok("leave-resource", "split")           // step 5
 	w.c.ok("create-resource", "kept", w.c.disk) // step 7
 	w.c.ok("wait-resource", "kept", "is-device")
@@ -249,7 +248,7 @@ func (w *trio) handovers(st *story) {
 		w.longest = max(w.longest, time.Since(begin))
 		st.pastOf(t, dev, st.length())
 		st.move(t, dev)
-		fmt.Printf("progress: handover %d, after %.1f s\n", i+1, time.Since(begin).Seconds())
+		progress("handover %d, after %.1f s", i+1, time.Since(begin).Seconds())
 		if i == 2 {
 			w.c.freeze(w.res)
 			st.pastOf(t, w.c.disk, 1)

@@ -87,7 +87,10 @@ func (h *host) command(name string, args ...string) *exec.Cmd {
 // must runs a command in the host that must succeed, and returns its output.
 func (h *host) must(name string, args ...string) string {
 	h.t.Helper()
-	out, err := h.command(name, args...).CombinedOutput()
+	defer step(h.t, h.name+"# "+name+" "+strings.Join(args, " "))()
+	cmd := h.command(name, args...)
+	out, err := cmd.CombinedOutput()
+	h.s.spent.add(cmd, name)
 	if err != nil {
 		h.t.Fatalf("%s# %s %s: %v\n%s", h.name, name, strings.Join(args, " "), err, out)
 	}
@@ -96,14 +99,22 @@ func (h *host) must(name string, args ...string) string {
 
 // adm runs marsadm and returns what it said on both outputs.
 func (h *host) adm(args ...string) (string, error) {
-	out, err := h.command("marsadm", args...).CombinedOutput()
+	cmd := h.command("marsadm", args...)
+	out, err := cmd.CombinedOutput()
+	h.s.spent.add(cmd, "marsadm "+args[0])
 	return string(out), err
 }
 
 // ok runs marsadm, which must succeed; it may take its time.
 func (h *host) ok(args ...string) string {
 	h.t.Helper()
-	return h.must("marsadm", append(args, "--timeout=600")...)
+	defer step(h.t, h.name+"# marsadm "+strings.Join(args, " "))()
+	args = append(args, "--timeout=600")
+	out, err := h.adm(args...)
+	if err != nil {
+		h.t.Fatalf("%s# marsadm %s: %v\n%s", h.name, strings.Join(args, " "), err, out)
+	}
+	return out
 }
 
 // inside is the path under which this process sees a file of the host.
@@ -148,7 +159,11 @@ func (h *host) launch() {
 		h.t.Fatal(err)
 	}
 	h.done = make(chan error, 1)
-	go func(cmd *exec.Cmd, done chan error) { done <- cmd.Wait() }(h.cmd, h.done)
+	go func(cmd *exec.Cmd, done chan error) {
+		err := cmd.Wait()
+		h.s.spent.add(cmd, "marsd "+h.name)
+		done <- err
+	}(h.cmd, h.done)
 }
 
 // awaitReady waits until this start of marsd has said that it is ready.
@@ -243,15 +258,31 @@ func (h *host) status(res string) string {
 	return out
 }
 
-// awaitUpToDate waits until the host has applied all that it knows of.
+// awaitUpToDate waits until the host has applied all that it knows of. Links tell
+// cheaply that it has not.
 func (h *host) awaitUpToDate(res string) {
 	h.t.Helper()
 	h.s.await(res+" to be up to date at "+h.name, func() string {
+		if late := h.unapplied(res); late != "" {
+			return late
+		}
 		if text := h.status(res); !strings.Contains(text, "  disk      UpToDate, ") {
 			return text
 		}
 		return ""
 	})
+}
+
+// unapplied is what the links of a member say that is missing: of a sync, and of
+// the log at which its replay is.
+func (h *host) unapplied(res string) string {
+	if synced, size := h.link("resource-"+res+"/syncstatus-"+h.name), h.link("resource-"+res+"/size"); synced != size {
+		return "synced " + synced + " of " + size
+	}
+	if place := h.place(res); !strings.HasSuffix(place, ",0") {
+		return "replay is at " + place
+	}
+	return ""
 }
 
 // lastLines returns the last n lines of a text.

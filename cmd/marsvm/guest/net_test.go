@@ -128,7 +128,7 @@ func oneWireFault(s *stage, l *load, st *story, f wireFault, before sample, look
 	b.freeze("net")
 	again := st.pastOf(t, b.disk, goal)
 	b.ok("resume-replay", "net")
-	fmt.Printf("progress: %s: B was at %d of %d chapters, later at %d; %.0f s, caught up %.1f s after it was healed\n",
+	progress("%s: B was at %d of %d chapters, later at %d; %.0f s, caught up %.1f s after it was healed",
 		f.name, n, goal, again, time.Since(begin).Seconds(), caught.Seconds())
 	return 2
 }

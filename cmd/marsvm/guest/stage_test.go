@@ -29,6 +29,7 @@ type stage struct {
 	set    string // tunables at the start of marsd
 	hosts  []*host
 	before scene
+	spent  spending
 }
 
 // newStage prepares the guest: a bridge, directories, a stand-in for ssh.
@@ -67,7 +68,7 @@ func (s *stage) cluster(disks ...string) {
 	for _, h := range s.hosts {
 		h.start()
 	}
-	fmt.Printf("progress: %d hosts are a cluster\n", len(s.hosts))
+	progress("%d hosts are a cluster", len(s.hosts))
 }
 
 // resource makes a resource on the given disk of A and of B, and waits for the
@@ -105,7 +106,10 @@ func errText(err error) string {
 // must runs a command outside of the hosts that must succeed.
 func (s *stage) must(name string, args ...string) string {
 	s.t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
+	defer step(s.t, name+" "+strings.Join(args, " "))()
+	cmd := exec.Command(name, args...)
+	out, err := cmd.CombinedOutput()
+	s.spent.add(cmd, name)
 	if err != nil {
 		s.t.Fatalf("# %s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
@@ -130,6 +134,7 @@ func (s *stage) leave() {
 		}
 	}
 	s.must("ip", "link", "del", bridge)
+	s.t.Logf("%v", &s.spent)
 }
 
 // scene is what must be the same at the end of a suite as at its beginning.
@@ -225,6 +230,8 @@ const (
 	// pollShare bounds what looking may take of the machine: a program that is
 	// run for it is no small thing in an emulated one.
 	pollShare = 8
+	// pollMost bounds the pause behind a look that took long because others worked.
+	pollMost = 2 * time.Second
 	// hopeless marks what a wait need not wait for.
 	hopeless = "\x00"
 )
@@ -239,20 +246,27 @@ func (s *stage) await(what string, look func() string) {
 // awaitFor is await with another patience.
 func (s *stage) awaitFor(patience time.Duration, what string, look func() string) {
 	s.t.Helper()
-	last, since, said := "", time.Now(), time.Now()
+	defer step(s.t, "waited for "+what)()
+	last, since, said, begin := "", time.Now(), time.Now(), time.Now()
+	var states []string
 	for {
 		begun := time.Now()
 		missing := look()
-		pause := max(pollTime, pollShare*time.Since(begun))
+		pause := min(max(pollTime, pollShare*time.Since(begun)), pollMost)
 		if missing == "" {
+			if time.Since(begin) >= longStep {
+				s.t.Logf("on the way: %s", strings.Join(states, "; "))
+			}
 			return
 		}
 		if missing != last {
 			last, since = missing, time.Now()
+			states = append(states, fmt.Sprintf("%.1f s %s", begun.Sub(begin).Seconds(), gist(missing)))
+			states = states[max(0, len(states)-mostStates):]
 		}
 		if time.Since(said) > sayTime {
 			said = time.Now()
-			s.t.Logf("still waiting for %s: %s", what, lastLines(missing, 1))
+			s.t.Logf("still waiting for %s: %s", what, gist(missing))
 		}
 		if why, ok := strings.CutPrefix(missing, hopeless); ok {
 			s.t.Fatalf("waited for %s in vain: %s", what, why)
@@ -262,6 +276,19 @@ func (s *stage) awaitFor(patience time.Duration, what string, look func() string
 		}
 		<-time.After(pause)
 	}
+}
+
+// mostStates is how many states of a wait are told when it was long.
+const mostStates = 8
+
+// gist is the one line that tells most of what is missing.
+func gist(missing string) string {
+	for line := range strings.Lines(missing) {
+		if text, ok := strings.CutPrefix(line, "  disk      "); ok {
+			return strings.TrimSpace(text)
+		}
+	}
+	return lastLines(missing, 1)
 }
 
 // equalDisks compares the raw disks of two hosts at rest, up to a size.
