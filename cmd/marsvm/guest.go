@@ -21,6 +21,7 @@ const (
 	quitBefore = 6 * time.Second // the program is asked to quit this long before the end
 	drainTime  = time.Second     // for output of what the program left running
 	portTime   = 20 * time.Second
+	syncTime   = 20 * time.Second // for what a program has written and not synced
 )
 
 // guestMain is process 1 of the guest: it never returns.
@@ -33,16 +34,34 @@ func guestMain() {
 		if err != nil {
 			note(w, err)
 		}
-		unix.Sync()
+		if !syncWithin(syncTime) {
+			note(w, fmt.Errorf("the disks were not synced within %v: something waits for a device that nobody serves", syncTime))
+		}
 		err = w.send(frameExit, []byte(strconv.Itoa(code)))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "marsvm:", err)
 	}
-	unix.Sync()
 	err = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	fmt.Fprintln(os.Stderr, "marsvm: cannot reset:", err)
 	select {}
+}
+
+// syncWithin syncs all disks, unless that takes too long: a program that failed may
+// leave a file system on a device that answers nothing any more, and its exit code
+// must be known nevertheless.
+func syncWithin(limit time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		unix.Sync()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(limit):
+		return false
+	}
 }
 
 // note sends a message of the guest's own; when even that fails the console

@@ -81,6 +81,7 @@ func TestRealKernel(t *testing.T) {
 	t.Run("script", r.testScript)
 	t.Run("files", r.testFiles)
 	t.Run("quit", r.testQuit)
+	t.Run("stuck", r.testStuck)
 	t.Run("timeout", r.testTimeout)
 	t.Run("panic", r.testPanic)
 	t.Run("warning", r.testWarning)
@@ -202,6 +203,24 @@ func (r *rig) testQuit(t *testing.T) {
 	}
 	if !strings.Contains(o.out, "hanging") || !strings.Contains(o.err, "SIGQUIT: quit") || !strings.Contains(o.err, "TestInGuest") {
 		t.Error("no goroutines were printed")
+	}
+}
+
+// testStuck: a program that leaves a file system whose disk answers no more has
+// its exit code soon, and not at the end of its time.
+func (r *rig) testStuck(t *testing.T) {
+	file := script(t, `set -e
+mkfs.ext4 -q /dev/vda
+dmsetup create stuck --noudevsync --noudevrules --table "0 131072 linear /dev/vda 0"
+dmsetup mknodes
+mount -t ext4 /dev/mapper/stuck /mnt
+echo unsynced >/mnt/file
+dmsetup suspend --noflush --nolockfs stuck
+exit 9
+`)
+	o := r.run(t, "run", "--timeout", "5m", "--disk", "64M", "--tool", "mkfs.ext4,mount,dmsetup", file)
+	if o.code != 9 || o.took > 2*time.Minute || !strings.Contains(o.err, "the disks were not synced") {
+		t.Errorf("code %d after %v", o.code, o.took)
 	}
 }
 

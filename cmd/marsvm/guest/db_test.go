@@ -4,15 +4,19 @@ package guest
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // database is a real one: what makes a client of it, and what differs in words.
@@ -22,9 +26,13 @@ type database interface {
 	open(dir string) (*exec.Cmd, error)
 	// kill ends what open has started beside the client, without any warning.
 	kill() error
-	// words are the schema, what makes the text of row n, and the check of all
-	// structures, which answers "ok".
+	// words are the schema, what makes the text of row n, which begins with the
+	// mark, and the check of all structures, which answers "ok".
 	words() (schema, text, check string)
+	// mark is in no other database's rows.
+	mark() string
+	// durability asks for what a commit means, and answer is what must be said.
+	durability() (sql, answer string)
 }
 
 // sqlite is SQLite's own program: the client is the database.
@@ -38,10 +46,16 @@ func (d sqlite) open(dir string) (*exec.Cmd, error) {
 func (d sqlite) kill() error { return nil }
 
 func (d sqlite) words() (schema, text, check string) {
-	return "", "printf('%0300d', n)", "PRAGMA integrity_check;"
+	return "", "'" + d.mark() + "' || printf('%0300d', n)", "PRAGMA integrity_check;"
 }
 
-// accounts is how many there are; what they hold together never changes.
+func (d sqlite) mark() string { return "<" + d.journal + ">" }
+
+func (d sqlite) durability() (sql, answer string) {
+	return "PRAGMA journal_mode; PRAGMA synchronous;", strings.ToLower(d.journal) + "\n3" // EXTRA
+}
+
+// accounts is how many there are; what each holds is known from the number of transactions.
 const accounts = 10
 
 // ledgerPause comes behind each transaction: what is to happen meanwhile needs the
@@ -82,7 +96,14 @@ func (g *ledger) begin(dir string) error {
 	for i := range accounts {
 		sql += fmt.Sprintf("INSERT INTO account VALUES(%d, 100) ON CONFLICT DO NOTHING;", i)
 	}
-	_, err = g.ask(sql + "COMMIT;")
+	if _, err = g.ask(sql + "COMMIT;"); err != nil {
+		return err
+	}
+	sql, want := g.db.durability()
+	said, err := g.ask(sql)
+	if err == nil && said != want {
+		err = fmt.Errorf("%s answers %q, want %q: its commits would say nothing", sql, said, want)
+	}
 	return err
 }
 
@@ -109,9 +130,10 @@ func (g *ledger) ask(sql string) (string, error) {
 func (g *ledger) round(int) error {
 	_, text, _ := g.db.words()
 	n := g.acked + 1
+	from, to := moves(n)
 	answer, err := g.ask(fmt.Sprintf("BEGIN; INSERT INTO ledger SELECT n, %s FROM (SELECT %d AS n) AS one;"+
 		"UPDATE account SET balance = balance - 1 WHERE id = %d; UPDATE account SET balance = balance + 1 WHERE id = %d; COMMIT;",
-		text, n, n%accounts, (n*7+1)%accounts))
+		text, n, from, to))
 	if err == nil && answer != "" {
 		err = fmt.Errorf("transaction %d: the database says %q", n, answer)
 	}
@@ -147,18 +169,44 @@ func (g *ledger) audit() (int, error) {
 		return 0, fmt.Errorf("the database says of itself: %q, want ok", ok)
 	}
 	answer, err := g.ask("SELECT count(*) || ' ' || coalesce(max(n), 0) || ' ' || coalesce(sum(CASE WHEN data = " + text +
-		" THEN 0 ELSE 1 END), 0) || ' ' || (SELECT sum(balance) FROM account) FROM ledger;")
+		" THEN 0 ELSE 1 END), 0) FROM ledger;")
 	if err != nil {
 		return 0, err
 	}
-	var rows, last, wrong, sum int
-	if _, err := fmt.Sscan(answer, &rows, &last, &wrong, &sum); err != nil {
+	var rows, last, wrong int
+	if _, err := fmt.Sscan(answer, &rows, &last, &wrong); err != nil {
 		return 0, fmt.Errorf("answer %q: %w", answer, err)
 	}
-	if rows != last || wrong != 0 || sum != accounts*100 {
-		return last, fmt.Errorf("%d transactions up to number %d, %d wrong texts, %d in all accounts, want %d", rows, last, wrong, sum, accounts*100)
+	if rows != last || wrong != 0 {
+		return last, fmt.Errorf("%d transactions up to number %d, %d wrong texts", rows, last, wrong)
+	}
+	held, err := g.ask("SELECT id || ' ' || balance FROM account ORDER BY id;")
+	if err != nil {
+		return last, err
+	}
+	if want := balances(last); held != want {
+		return last, fmt.Errorf("after %d transactions the accounts hold %q, want %q", last, held, want)
 	}
 	return last, nil
+}
+
+// moves are the accounts that transaction n takes from and gives to.
+func moves(n int) (from, to int) { return n % accounts, (n*7 + 1) % accounts }
+
+// balances is what all accounts hold after so many transactions: each one, for a
+// page that is lost takes and gives as well, such that the sum is right.
+func balances(transactions int) string {
+	var held [accounts]int
+	for n := 1; n <= transactions; n++ {
+		from, to := moves(n)
+		held[from]--
+		held[to]++
+	}
+	var lines []string
+	for id, more := range held {
+		lines = append(lines, fmt.Sprintf("%d %d", id, 100+more))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // bank is a stage of two hosts with databases in a file system of A.
@@ -167,6 +215,7 @@ type bank struct {
 	a, b    *host
 	dev     string
 	ledgers []*ledger
+	size    int64 // of the disks
 }
 
 // dbDirs are where the file systems are mounted: at A, at B, of a snapshot.
@@ -174,11 +223,11 @@ var dbDirs = [...]string{"/run/db-a", "/run/db-b", "/run/db-snapshot"}
 
 // newBank makes the databases on a bare disk, which then becomes a resource with
 // what is on it, as a disk in use does.
-func newBank(t *testing.T, dbs ...database) *bank {
+func newBank(t *testing.T, size int64, dbs ...database) *bank {
 	t.Helper()
 	s := newStage(t)
 	s.cluster("/dev/vda", "/dev/vdb", "/dev/vdc", "/dev/vdd")
-	w := &bank{stage: s, a: s.hosts[0], b: s.hosts[1]}
+	w := &bank{stage: s, a: s.hosts[0], b: s.hosts[1], size: size}
 	for _, dir := range dbDirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -274,11 +323,30 @@ func (w *bank) reopen(dir string) {
 }
 
 // snapshot starts the databases of the secondary, paused under load, from a copy
-// of its disk: each must be one of the past.
+// of its disk: each must be one of the past, and of no older one than is on that
+// disk. What is of a transaction there was written when those before it were
+// acknowledged.
 func (w *bank) snapshot(transactions int) (at int) {
 	w.t.Helper()
-	w.work(transactions, func() { w.b.freeze("db") })
-	w.must("cp", w.b.disk, "/dev/vde")
+	began := make([]int, len(w.ledgers))
+	for i, g := range w.ledgers {
+		began[i] = g.acked
+	}
+	var image []byte
+	w.work(transactions, func() {
+		w.await("B to have what is being written", func() string {
+			image = readDisk(w.t, w.b.disk, w.size)
+			for i, g := range w.ledgers {
+				if n := written(image, g.db.mark()); n <= began[i]+1 {
+					return fmt.Sprintf("it has transaction %d, there were %d", n, began[i])
+				}
+			}
+			return ""
+		})
+		w.b.freeze("db")
+	})
+	image = readDisk(w.t, w.b.disk, w.size)
+	writeDisk(w.t, "/dev/vde", image)
 	w.b.ok("resume-replay", "db")
 	w.must("mount", "-t", "ext4", "/dev/vde", dbDirs[2])
 	w.each((*ledger).end)
@@ -291,8 +359,8 @@ func (w *bank) snapshot(transactions int) (at int) {
 		if err != nil {
 			return fmt.Errorf("the database of the paused secondary: %w", err)
 		}
-		if n > g.acked {
-			return fmt.Errorf("the secondary has %d transactions, %d were acknowledged", n, g.acked)
+		if seen := written(image, g.db.mark()); n > g.acked || n < seen-1 {
+			return fmt.Errorf("the secondary has %d transactions of %d that were acknowledged, its disk holds a part of number %d", n, g.acked, seen)
 		}
 		at += n
 		w.control(old)
@@ -303,10 +371,67 @@ func (w *bank) snapshot(transactions int) (at int) {
 	return at
 }
 
+// digits is how many a row's number has.
+const digits = 300
+
+// written is the newest transaction of which a disk holds a row, committed or not.
+func written(image []byte, mark string) (newest int) {
+	for {
+		i := bytes.Index(image, []byte(mark+"0000"))
+		if i < 0 || len(image) < i+len(mark)+digits {
+			return newest
+		}
+		image = image[i+len(mark):]
+		if n, err := strconv.Atoi(string(image[:digits])); err == nil { // else it is no whole row
+			newest = max(newest, n)
+		}
+	}
+}
+
+// readDisk reads a disk past the page cache, which knows nothing of what daemons
+// write below it.
+func readDisk(t *testing.T, path string, size int64) []byte {
+	t.Helper()
+	d := openDev(t, path)
+	defer d.close(t)
+	image, buf := make([]byte, size), alignedBuf(t, 1<<20)
+	for at := int64(0); at < size; at += int64(len(buf)) {
+		if err := d.read(buf, at); err != nil {
+			t.Fatal(err)
+		}
+		copy(image[at:], buf)
+	}
+	if err := unix.Munmap(buf); err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// writeDisk writes one.
+func writeDisk(t *testing.T, path string, image []byte) {
+	t.Helper()
+	d := openDev(t, path)
+	defer d.close(t)
+	buf := alignedBuf(t, 1<<20)
+	for at := 0; at < len(image); at += len(buf) {
+		copy(buf, image[at:])
+		if err := d.write(buf, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Munmap(buf); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // control spoils a copy of a database as a lost transaction would.
 func (w *bank) control(g *ledger) {
 	w.t.Helper()
-	for _, spoil := range []string{"DELETE FROM ledger WHERE n = 7;", "UPDATE account SET balance = balance - 1 WHERE id = 3;"} {
+	for _, spoil := range []string{"DELETE FROM ledger WHERE n = 7;", "UPDATE account SET balance = balance - 1 WHERE id = 3;",
+		"UPDATE account SET balance = balance + CASE id WHEN 3 THEN 1 ELSE -1 END WHERE id IN (3, 4);"} {
 		if _, err := g.ask("BEGIN;" + spoil); err != nil {
 			w.t.Fatal(err)
 		}
@@ -359,7 +484,7 @@ const dbWork = 8
 // snapshot of the secondary, a failover.
 func throughAll(t *testing.T, name string, size int64, dbs ...database) {
 	t.Helper()
-	w := newBank(t, dbs...)
+	w := newBank(t, size, dbs...)
 	progress("there are databases")
 	at, acked, crashes := 0, 0, 0
 	for range rounds(t) {
@@ -395,4 +520,26 @@ func TestSQLite(t *testing.T) {
 		return
 	}
 	throughAll(t, "SQLite, WAL and DELETE", sqliteSize, sqlite{"WAL"}, sqlite{"DELETE"})
+}
+
+// TestWritten is the control of what is looked for on disks.
+func TestWritten(t *testing.T) {
+	row := func(mark string, n int) string { return mark + fmt.Sprintf("%0*d", digits, n) }
+	for _, c := range []struct {
+		image string
+		want  int
+	}{
+		{"", 0},
+		{"<A>", 0},
+		{"x" + row("<A>", 7) + row("<A>", 12) + "y" + row("<B>", 99), 12},
+		{row("<A>", 9)[:150] + row("<A>", 3), 3}, // torn
+		{row("<A>", 9)[:150], 0},
+	} {
+		if got := written([]byte(c.image), "<A>"); got != c.want {
+			t.Errorf("written(%.20q) = %d, want %d", c.image, got, c.want)
+		}
+	}
+	if got, want := balances(2), "0 100\n1 99\n2 99\n3 100\n4 100\n5 101\n6 100\n7 100\n8 101\n9 100"; got != want {
+		t.Errorf("balances(2) = %q, want %q", got, want)
+	}
 }

@@ -134,8 +134,14 @@ func (d *postgres) kill() error {
 }
 
 func (d *postgres) words() (schema, text, check string) {
-	return "CREATE EXTENSION IF NOT EXISTS amcheck;", "lpad(n::text, 300, '0')",
+	return "CREATE EXTENSION IF NOT EXISTS amcheck;", "'" + d.mark() + "' || lpad(n::text, 300, '0')",
 		"SELECT CASE WHEN count(bt_index_check(indexrelid, true)) >= 0 THEN 'ok' END FROM pg_index WHERE indrelid IN ('ledger'::regclass, 'account'::regclass);"
+}
+
+func (d *postgres) mark() string { return "<PG>" }
+
+func (d *postgres) durability() (sql, answer string) {
+	return "SHOW fsync; SHOW synchronous_commit; SHOW full_page_writes; SHOW data_checksums;", "on\non\non\non"
 }
 
 // TestPostgres: PostgreSQL.

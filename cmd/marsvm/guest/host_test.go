@@ -5,6 +5,7 @@ package guest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // host is one host of the stage: its name spaces, its disk and its daemon.
@@ -247,6 +249,46 @@ func (h *host) kill() {
 		}
 	})
 	h.cmd = nil
+}
+
+const (
+	// stopLimit is how long a stop may take in a suite that has failed: the grace
+	// of open devices is ten seconds.
+	stopLimit = time.Minute
+	dumpTime  = 5 * time.Second // for the words of a daemon that is asked where it stands
+)
+
+// release lets nothing wait for the devices of a host whose suite has failed:
+// what an application has there ends, if with errors, or this program could not.
+// A killed daemon leaves its devices to the next one, requests and all.
+func (h *host) release() {
+	if h.cmd != nil {
+		begin := time.Now()
+		if err := h.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			h.t.Error(err)
+		}
+		select {
+		case <-h.done:
+			h.t.Logf("marsd of %s has stopped after %.1f s", h.name, time.Since(begin).Seconds())
+		case <-time.After(stopLimit):
+			h.t.Errorf("marsd of %s does not stop: %v", h.name, h.cmd.Process.Signal(syscall.SIGQUIT))
+			select {
+			case <-h.done:
+			case <-time.After(dumpTime):
+				h.t.Errorf("nor does it end: %v", h.cmd.Process.Kill())
+			}
+			h.t.Logf("--- where marsd of %s stood\n%s", h.name, lastLines(h.journal(), 400))
+		}
+		h.cmd = nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	cmd := h.command("marsd", "cleanup", "--force")
+	limited := exec.CommandContext(ctx, cmd.Path, cmd.Args[1:]...)
+	limited.Env = cmd.Env
+	if out, err := limited.CombinedOutput(); err != nil {
+		h.t.Logf("marsd cleanup on %s: %v\n%s", h.name, err, out)
+	}
 }
 
 // status is marsadm status of a resource.

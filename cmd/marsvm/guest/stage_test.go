@@ -123,6 +123,9 @@ func (s *stage) leave() {
 			s.t.Logf("--- the end of marsd's log on %s\n%s", h.name, lastLines(h.journal(), 40))
 		}
 		s.t.Logf("--- the kernel's last words\n%s", lastLines(s.dmesg(), 30))
+		for _, h := range s.hosts {
+			h.release()
+		}
 	}
 	for _, h := range s.hosts {
 		if h.cmd != nil {
