@@ -22,6 +22,7 @@ type simSys struct {
 func (s *simSys) FS() (env.FS, error)         { return s.co.FS(), nil }
 func (s *simSys) Wall() int64                 { return s.co.Wall() }
 func (s *simSys) Mono() time.Duration         { return s.co.Mono() }
+func (s *simSys) Worked() time.Duration       { return 0 } // nothing takes time in there
 func (s *simSys) Sleep(d time.Duration) error { return s.co.Sleep(d) }
 
 // crashCase is a command that the power may end at any moment.

@@ -26,6 +26,7 @@ type fakeSys struct {
 	place   place.Place
 	fs      env.FS
 	mono    time.Duration
+	worked  time.Duration
 	wall    int64
 	loaded  bool
 	mounted bool
@@ -52,6 +53,9 @@ func (s *fakeSys) FS() (env.FS, error) {
 }
 func (s *fakeSys) Wall() int64         { s.wall += 1000; return s.wall }
 func (s *fakeSys) Mono() time.Duration { return s.mono }
+
+func (s *fakeSys) Worked() time.Duration { return s.worked }
+
 func (s *fakeSys) Sleep(d time.Duration) error {
 	if s.mono += d; s.mono > time.Hour {
 		return errors.New("the test would wait for ever")

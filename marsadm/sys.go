@@ -21,6 +21,8 @@ type Sys interface {
 
 	Wall() int64         // system clock, ns since the epoch
 	Mono() time.Duration // a clock that never jumps
+	// Worked is how much of the processors this process has taken.
+	Worked() time.Duration
 	Sleep(d time.Duration) error
 	Random() io.Reader
 	PID() int // tells commands that run at the same time apart

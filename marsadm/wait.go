@@ -13,7 +13,7 @@ const (
 	defaultTimeout = 5 * time.Second
 	pollInterval   = 50 * time.Millisecond
 	maxPoll        = 2 * time.Second
-	pollShare      = 3           // a look takes one part of the time, the pause behind it three
+	pollShare      = 3           // a look works one part of the time, the pause behind it is three
 	sayInterval    = time.Second // between messages about what is waited for
 )
 
@@ -49,7 +49,7 @@ func (x *run) await(cond condition) error {
 	said, next := "", x.sys.Mono()
 	m := x.newMeter()
 	defer m.clear()
-	for look := x.sys.Mono(); ; {
+	for look, worked := x.sys.Mono(), x.sys.Worked(); ; {
 		missing, err := cond()
 		if err != nil || missing == "" {
 			return err
@@ -70,21 +70,22 @@ func (x *run) await(cond condition) error {
 			said, next = missing, now+sayInterval
 		}
 		m.show()
-		if err := x.sys.Sleep(x.pause(x.sys.Mono() - look)); err != nil {
+		if err := x.sys.Sleep(x.pause(x.sys.Mono()-look, x.sys.Worked()-worked)); err != nil {
 			return err
 		}
-		look = x.sys.Mono()
+		look, worked = x.sys.Mono(), x.sys.Worked()
 		if err := x.reload(); err != nil {
 			return err
 		}
 	}
 }
 
-// pause is how long a wait does nothing after a look that took so long. On a slow
-// or busy machine, or with a large tree, looks would else keep marsd from what is
-// being waited for.
-func (x *run) pause(took time.Duration) time.Duration {
-	d := min(max(pollInterval, pollShare*took), maxPoll)
+// pause is how long a wait does nothing after a look that took so long and worked
+// so much of that. On a slow machine, or with a large tree, looks would else keep
+// marsd from what is being waited for. What others took of the machine meanwhile
+// counts once: on a busy one what has long happened would be seen late.
+func (x *run) pause(took, worked time.Duration) time.Duration {
+	d := min(max(pollInterval, pollShare*worked, took), maxPoll)
 	if !x.forever {
 		d = min(d, max(x.deadline-x.sys.Mono(), pollInterval))
 	}

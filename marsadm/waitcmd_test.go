@@ -53,11 +53,13 @@ type slowDirs struct {
 	env.FS
 	s     *fakeSys
 	takes time.Duration
+	share int // of that it works so many hundredths
 	spent time.Duration
 }
 
 func (f *slowDirs) ReadDir(name string) ([]env.FileInfo, error) {
 	f.s.mono += f.takes
+	f.s.worked += f.takes * time.Duration(f.share) / 100
 	f.spent += f.takes
 	return f.FS.ReadDir(name)
 }
@@ -67,7 +69,7 @@ func (f *slowDirs) ReadDir(name string) ([]env.FileInfo, error) {
 func TestWaitLeavesTheMachine(t *testing.T) {
 	for _, takes := range []time.Duration{0, time.Millisecond, 10 * time.Millisecond, 30 * time.Millisecond} {
 		s := newPair(t, "B")
-		slow := &slowDirs{FS: s.fs, s: s, takes: takes}
+		slow := &slowDirs{FS: s.fs, s: s, takes: takes, share: 100}
 		s.fs = slow
 		looks, first, began := 0, time.Duration(0), time.Duration(0)
 		s.react = func() {
@@ -85,5 +87,20 @@ func TestWaitLeavesTheMachine(t *testing.T) {
 		if looks < 30 {
 			t.Errorf("%v a directory: only %d looks a minute", takes, looks)
 		}
+	}
+}
+
+// TestWaitOnABusyMachine: a look that takes long because others work is followed by
+// a pause as long, and not by three: a handover has four waits.
+func TestWaitOnABusyMachine(t *testing.T) {
+	looks := map[int]int{}
+	for _, share := range []int{5, 100} {
+		s := newPair(t, "B")
+		s.fs = &slowDirs{FS: s.fs, s: s, takes: 30 * time.Millisecond, share: share}
+		s.react = func() { looks[share]++ }
+		s.refused("wait-resource r is-primary --timeout=60", 1, timeoutText)
+	}
+	if busy, slow := looks[5], looks[100]; busy*10 < slow*18 {
+		t.Errorf("%d looks a minute on a busy machine, %d on a slow one: want almost twice as many", busy, slow)
 	}
 }

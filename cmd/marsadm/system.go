@@ -72,6 +72,14 @@ func (s *system) Stdout() io.Writer   { return os.Stdout }
 func (s *system) Stderr() io.Writer   { return os.Stderr }
 func (s *system) Keys() marsadm.Keys  { return marsadm.NewKeys(s.place.PKIDir) }
 
+func (s *system) Worked() time.Duration {
+	var use unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &use); err != nil {
+		return 0 // what a look took counts as well
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
 func (s *system) Sleep(d time.Duration) error {
 	select {
 	case sig := <-s.stop:

@@ -30,6 +30,7 @@ func (s *admSys) Place() *place.Place         { return &s.place }
 func (s *admSys) FS() (env.FS, error)         { return s.co.FS(), nil }
 func (s *admSys) Wall() int64                 { return s.co.Wall() }
 func (s *admSys) Mono() time.Duration         { return s.co.Mono() }
+func (s *admSys) Worked() time.Duration       { return 0 } // nothing takes time in there
 func (s *admSys) Sleep(d time.Duration) error { return s.co.Sleep(d) }
 func (s *admSys) Random() io.Reader           { return bytes.NewReader(uuidBytes()) }
 func (s *admSys) PID() int                    { return int(s.co.Rand() % 30000) }

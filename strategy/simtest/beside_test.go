@@ -87,7 +87,7 @@ func (x *beside) look() {
 }
 
 // figures are what a phase looked like.
-type figures struct{ p99, worst, stall time.Duration }
+type figures struct{ half, worst, stall time.Duration }
 
 // phase forgets what was and measures for a while.
 func (x *beside) phase(d time.Duration) figures {
@@ -99,7 +99,7 @@ func (x *beside) phase(d time.Duration) figures {
 	if len(x.latency) < int(d/(5*time.Millisecond))/2 {
 		x.c.Fatalf("only %d of the writes to the other resource were answered within %v", len(x.latency), d)
 	}
-	return figures{x.latency[len(x.latency)*99/100], x.latency[len(x.latency)-1], stall}
+	return figures{x.latency[len(x.latency)/2], x.latency[len(x.latency)-1], stall}
 }
 
 // end checks that both disks of the other resource become equal.
@@ -124,9 +124,9 @@ func touched(calm, bad figures) (what string) {
 		calm, bad time.Duration
 		room      time.Duration
 	}{
-		{"99 of 100 writes took", calm.p99, bad.p99, 5 * time.Millisecond},
+		{"half of the writes took more than", calm.half, bad.half, time.Millisecond},
 		{"the longest write took", calm.worst, bad.worst, 10 * time.Millisecond},
-		{"the secondary's position stood for", calm.stall, bad.stall, 100 * time.Millisecond},
+		{"the secondary's position stood for", calm.stall, bad.stall, 200 * time.Millisecond},
 	} {
 		if f.bad > 2*f.calm+f.room {
 			what += f.name + " " + f.bad.String() + ", before " + f.calm.String() + "; "
