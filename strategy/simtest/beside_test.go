@@ -189,7 +189,7 @@ func failsAlways(kinds ...env.Kind) func(*env.IO) error {
 // it, writes to another one on the same hosts take as long as before, and its
 // secondary follows as before.
 func TestSimUntouched(t *testing.T) {
-	for _, seed := range seeds(t, 1, 0.02) {
+	for _, seed := range seeds(t, 1, 0.005) {
 		for _, trouble := range troubles {
 			var o Options
 			watching(t, &o)
