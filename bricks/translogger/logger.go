@@ -208,10 +208,12 @@ func (l *Logger) Switch(on bool) {
 		l.switchOn()
 	case l.Off():
 	default:
+		if !l.stopping { // the button is pressed again and again until it is off
+			l.hurryRetry()
+		}
 		l.stopping = true
 		l.abandoned = l.abandoned || l.ForcedOff()
 		l.SetOn(false)
-		l.hurryRetry()
 		l.kick()
 	}
 }

@@ -382,6 +382,16 @@ func TestReplayGivesUp(t *testing.T) {
 	r.dev.Fail(simenv.FailKind(env.Write, simenv.ErrIO))
 	r.replayFrom(1, 0, sizes[1], nil)
 	r.w.RunFor(time.Second)
+	// Strategy presses again whenever it hears of an error.
+	r.must(r.top.Press(false))
+	r.must(r.g.Find("above").Press(false))
+	for range 1000 {
+		r.must(r.lg.Press(false))
+		r.w.RunFor(10 * time.Millisecond)
+	}
+	if !r.lg.Off() {
+		t.Fatal("not off after 10 s, since the button was pressed again")
+	}
 	r.off()
 	if p, _ := r.last(); p.Min > 512 || p.Max != sizes[1] || r.result().Code != ReplayFailed || !errors.Is(r.result().Err, simenv.ErrIO) {
 		t.Fatalf("position %+v, result %+v", p, r.result())
