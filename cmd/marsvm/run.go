@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -19,7 +20,7 @@ import (
 // powerOff is how long QEMU may take to end after the guest said goodbye.
 const powerOff = 5 * time.Second
 
-// mostBoots is how often a guest is booted whose QEMU crashes meanwhile.
+// mostBoots is how often a guest is booted that does not come up.
 const mostBoots = 3
 
 // hello is the guest's greeting, sent when the program starts.
@@ -77,22 +78,39 @@ func run(o *options) (err error) {
 		g := &guest{o: o, con: newConsole(), begin: time.Now()}
 		err = g.boot(ctx, e.path, qemuArgs(o, e, k, disks), files)
 		if boots < mostBoots && ctx.Err() == nil && g.stillborn(err) {
-			fmt.Fprintf(os.Stderr, "marsvm: %v, before the guest had come up; once more\n", err)
+			fmt.Fprintf(os.Stderr, "marsvm: %s, before the guest had come up; once more\n", g.trouble(err))
 			continue
 		}
 		return g.verdict(ctx, err)
 	}
 }
 
-// stillborn tells that QEMU crashed before the program was begun: an emulator
-// has bugs, too, and this one has none of the program's effects.
+// stillborn tells that QEMU crashed, or its kernel broke, before the program was
+// begun: an emulator has bugs, too (code that the kernel patches while it boots
+// may be run in its old form), and such a boot has none of the program's
+// effects. A kernel that breaks in every boot still fails the run.
 func (g *guest) stillborn(err error) bool {
+	if g.res.hello.Release != "" {
+		return false
+	}
 	var exit *exec.ExitError
-	if g.res.hello.Release != "" || g.con.complaint(true) != "" || !errors.As(err, &exit) {
+	if g.con.complaint(false) != "" {
+		return true
+	}
+	if !errors.As(err, &exit) {
 		return false
 	}
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled()
+}
+
+// trouble is what a stillborn guest ended of, in one line.
+func (g *guest) trouble(err error) string {
+	first, _, _ := strings.Cut(g.con.complaint(false), "\n")
+	if first == "" {
+		return err.Error()
+	}
+	return fmt.Sprintf("the kernel broke (%s)", first)
 }
 
 // guest is one running QEMU, seen from the host.
