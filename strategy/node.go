@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"mars/bricks/translogger"
 	"mars/infra/env"
 	"mars/infra/lamport"
 	"mars/infra/measure"
@@ -38,6 +39,9 @@ type Config struct {
 	Devices string
 	// Memory is the host's main memory in bytes; 0: not known.
 	Memory int64
+	// Tune changes what loggers are tuned to, nil for nothing: simulations draw
+	// windows and batches so small that their ends come often.
+	Tune func(*translogger.Tuning)
 	// Fatal is told why the node can not start or go on.
 	Fatal func(error)
 	// Ready is called once, when the tree is read and peers can connect.

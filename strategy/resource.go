@@ -68,6 +68,7 @@ func (n *Node) resource(name string) *resource {
 	r.w = newWorker(workerConfig{
 		env: r.wenv, me: n.me, res: name, cluster: n.tree.UUID(), clock: n.cfg.Clock, tunables: n.cfg.Tunables,
 		limits:  &n.limits,
+		tune:    n.cfg.Tune,
 		report:  func(s State) { post(func() { r.reported(s) }) },
 		publish: func(p position) { post(func() { r.publish(p) }) },
 		noSpace: func() { post(n.space.look) },

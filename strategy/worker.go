@@ -29,6 +29,7 @@ type workerConfig struct {
 	clock    *lamport.Clock
 	tunables *tunable.Set
 	limits   *limits
+	tune     func(*translogger.Tuning) // nil: nothing
 	report   func(State)
 	publish  func(position)
 	noSpace  func() // there is no space for logs: look at once

@@ -20,6 +20,9 @@ func (w *worker) tuning() translogger.Tuning {
 	if w.want.Lean {
 		t.PrepareMax = 0
 	}
+	if w.tune != nil {
+		w.tune(&t)
+	}
 	return t
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mars/bricks/translogger"
 	"mars/infra/env"
 	"mars/infra/env/simenv"
 	"mars/infra/lamport"
@@ -28,8 +29,9 @@ const (
 type Options struct {
 	World simenv.Options
 	Node  simenv.NodeOptions
-	Size  int64                  // of the disks, bytes; default 128 KiB
-	Set   []string               // tunables, NAME=VALUE
+	Size  int64    // of the disks, bytes; default 128 KiB
+	Set   []string // tunables, NAME=VALUE
+	Tune  func(*translogger.Tuning)
 	Fill  func(b *symtree.Batch) // more links for every tree, nil: none
 }
 
@@ -218,7 +220,7 @@ func (h *Host) Boot() {
 		execs[i] = h.Env(i)
 	}
 	h.Daemon = strategy.New(strategy.Config{
-		Me: h.Node.Host(), Env: h.Env(0), Executors: execs, Clock: lamport.New(lamport.DefaultFuture), Tunables: set,
+		Me: h.Node.Host(), Env: h.Env(0), Executors: execs, Clock: lamport.New(lamport.DefaultFuture), Tunables: set, Tune: h.C.opt.Tune,
 		Fatal: func(err error) {
 			if h.life == life && !errors.Is(err, env.ErrCrashed) {
 				h.Fatal = err

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"mars/bricks/translogger"
 	"mars/infra/env/simenv"
 )
 
@@ -25,6 +26,15 @@ func scene(seed uint64) (Options, LoadOptions) {
 		Depth: []int{1, 2, 4, 16}[pick(4)], Pages: []int{2, 8, 32}[pick(3)], Sectors: []int{1, 8, 8}[pick(3)],
 		Think:   []time.Duration{10 * time.Microsecond, time.Millisecond, 20 * time.Millisecond}[pick(3)],
 		Flushes: []int{0, 3, 10}[pick(3)], Discards: []int{0, 0, 5}[pick(3)],
+	}
+	// Small ones, so that their ends are met: of windows, batches, sweeps, memory.
+	window, batch, sweep, writes, mem := pick(2), pick(3), pick(3), pick(3), pick(4)
+	o.Tune = func(t *translogger.Tuning) {
+		t.ReplayWindow = []int64{64 << 10, t.ReplayWindow}[window]
+		t.BatchSize = []int{16 << 10, t.BatchSize, t.BatchSize}[batch]
+		t.SweepPages = []int{1, 7, t.SweepPages}[sweep]
+		t.MaxWrites = []int{1, t.MaxWrites, t.MaxWrites}[writes]
+		t.MemLimit = []int64{32 << 10, t.MemLimit, t.MemLimit, t.MemLimit}[mem]
 	}
 	return o, l
 }

@@ -102,11 +102,12 @@
 //	46 any bytes                M   TestMadMember; fuzz targets
 //	47 commands                 M   every command of the nemesis; marsadm
 //	49 restart anywhere         R   all
+//	50 status tells the truth   E   Watch.moved, Watch.owned (positions); R quiesce: the moment it says UpToDate
 //
 //	 7 emergency mode           M R TestSimEmergency*, TestSimStuckSecondary
 //	41 levels of emergency      M   TestSimLevels, TestSimNoReset
 //
-// Elsewhere: 14, 15, 16, 22, 25, 38, 39, 43, 48, 50 (need real devices, rates or
+// Elsewhere: 14, 15, 16, 22, 25, 38, 39, 43, 48 (need real devices, rates or
 // the command line: cmd/marsdemo/e2e, cmd/marsvm).
 //
 // # Faults

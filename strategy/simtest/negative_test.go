@@ -93,6 +93,34 @@ func TestSimNegativePair(t *testing.T) {
 	}
 }
 
+// TestSimNegativeStatus: a status that says too much is found. Here the link of
+// a host that is behind is made to say that it is not.
+func TestSimNegativeStatus(t *testing.T) {
+	why := fails(t, func(t testing.TB) {
+		k := NewCluster(t, 1, Options{}, "a", "b")
+		defer k.Close()
+		a, others := k.pair()
+		b := others[0]
+		l := k.NewLoad(a, LoadOptions{Think: 5 * time.Millisecond})
+		b.join(30)
+		k.Wait("the sync", b.Synced)
+		b.adm("pause-replay-local", Res)
+		k.RunFor(2 * time.Second)
+		l.End()
+		a.insist("secondary", Res, "--timeout=60")
+		k.Watch.Off = true
+		path := symtree.ReplayPath(Res, "b")
+		value, fs := a.Link(symtree.ReplayPath(Res, "a")), a.FS()
+		k.Must(fs.Remove(path), "remove %s", path)
+		k.Must(fs.Symlink(value, path), "make %s", path)
+		k.Must(fs.Lutimes(path, int64(1<<62)), "stamp %s", path)
+		k.agree(a, l.journal, b)
+	})
+	if want := "differ at rest"; !strings.Contains(why, want) {
+		t.Errorf("found %.300q, want %q", why, want)
+	}
+}
+
 // TestSimNegativeWindow: what replay must not write is told from what it may, and
 // a step that no version link allows from one that follows.
 func TestSimNegativeWindow(t *testing.T) {

@@ -2,20 +2,60 @@ package simtest
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
+
+	"mars/infra/status"
+	"mars/infra/symtree"
 )
 
-// quiesce ends all load, makes the primary secondary and waits until all have
-// caught up. The disks are equal then, and the newest version.
+// quiesce ends all load, makes the primary secondary and lets all catch up.
 func (c *Cluster) quiesce(p *Host, l *Load, others ...*Host) {
 	c.T.Helper()
 	l.End()
 	p.insist("secondary", Res, "--timeout=60")
+	c.agree(p, l.journal, others...)
+}
+
+// agree waits until the status of a former primary says that all are up to date.
+// In that moment, not some time later, the disks are equal, and the newest
+// version: a status never claims more than is so.
+func (c *Cluster) agree(p *Host, j *Journal, others ...*Host) {
+	c.T.Helper()
 	for _, h := range others {
-		c.Wait(h.Node.Host()+" to catch up", h.CaughtUp(p))
+		c.Wait("the status to say that "+h.Node.Host()+" is up to date", p.upToDate(h))
 	}
-	c.equal(l.journal, append([]*Host{p}, others...)...)
+	c.equal(j, append([]*Host{p}, others...)...)
+	for _, h := range others {
+		c.Must(h.caughtUp(p), "what %s says itself at rest", h.Node.Host())
+	}
+}
+
+// upToDate tells whether the status here says of another host's disk that it
+// is up to date.
+func (h *Host) upToDate(other *Host) func() bool {
+	ops, said := uint64(0), false
+	return func() bool {
+		if now := h.FSOps(); now != ops {
+			ops = now
+			tree, _, err := symtree.NewStore(h.FS(), symtree.DaemonTemp).Load()
+			h.C.Must(err, "the tree of %s", h.Node.Host())
+			r := status.ResourceOf(tree, Res, h.Node.Host())
+			m := r.Member(other.Node.Host())
+			said = m != nil && m.Disk.State == "UpToDate"
+		}
+		return said
+	}
+}
+
+// caughtUp says what the links of a host claim less than what is so when its
+// disk has all that the former primary wrote.
+func (h *Host) caughtUp(p *Host) error {
+	if h.CaughtUp(p)() {
+		return nil
+	}
+	return fmt.Errorf("its links do not tell that it has all: %+v, not %+v", h.Replay(h.Node.Host()), p.Replay(p.Node.Host()))
 }
 
 // equal checks that all disks hold the newest version.

@@ -131,6 +131,13 @@ func (w *Watch) event() {
 	}
 }
 
+// A move of a replay link costs a whole recovery to check: so many of each host
+// are checked, and of those that tiny windows make besides one of so many.
+const (
+	everyMove    = 100
+	shareOfMoves = 16
+)
+
 // links looks at what has changed in the tree of a host.
 func (w *Watch) links(x *watched) {
 	me := x.h.Node.Host()
@@ -138,7 +145,9 @@ func (w *Watch) links(x *watched) {
 	if replay != x.replay && x.replay != "" {
 		x.moves++
 		w.note(x, w.step(x, x.replay, replay))
-		w.note(x, w.moved(x, replay))
+		if x.moves <= everyMove || x.moves%shareOfMoves == 0 {
+			w.note(x, w.moved(x, replay))
+		}
 	}
 	x.replay = replay
 	entries, err := x.h.FS().ReadDir(symtree.ResourceDir(Res))
