@@ -26,7 +26,7 @@ func (h *fsHandle) add(op, name string, e entry) error {
 		return fmt.Errorf("%s %s: %w", op, name, env.ErrNoSpace)
 	}
 	e.mtime = fs.now()
-	fs.change(entryChange{dir: d, name: e.name, ent: e})
+	fs.change(entryChange{dir: d, name: e.name, ent: &e})
 	h.mixString(e.target)
 	h.changed(fs, dir)
 	return nil
@@ -74,7 +74,7 @@ func (h *fsHandle) Lutimes(name string, mtimeNS int64) error {
 	}
 	d, _ := fs.dir(parentDir(name))
 	e.mtime = mtimeNS
-	fs.change(entryChange{dir: d, name: e.name, ent: e})
+	fs.change(entryChange{dir: d, name: e.name, ent: &e})
 	if w := h.world(); w != nil {
 		w.mix(uint64(mtimeNS))
 	}
@@ -115,7 +115,7 @@ func (h *fsHandle) Rename(from, to string) error {
 	}
 	was := e.name
 	e.name = baseName(to)
-	fs.change(entryChange{dir: td, name: e.name, ent: e}, entryChange{dir: fd, name: was, del: true})
+	fs.change(entryChange{dir: td, name: e.name, ent: &e}, entryChange{dir: fd, name: was, del: true})
 	h.changed(fs, parentDir(from))
 	h.changed(fs, parentDir(to))
 	return nil

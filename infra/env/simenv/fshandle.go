@@ -126,7 +126,9 @@ func (h *fsHandle) ReadDir(name string) ([]env.FileInfo, error) {
 	}
 	list := make([]env.FileInfo, len(d.ents))
 	for i, e := range d.ents {
-		list[i] = info(e)
+		if list[i] = info(*e); h.node != nil && h.node.opt.ListValues {
+			list[i].Value = e.target
+		}
 	}
 	return list, nil
 }

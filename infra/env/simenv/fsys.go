@@ -31,9 +31,11 @@ type inode struct {
 	dents entries // directories: durable
 	opens int
 	gone  bool // no live entry leads to it
+	// shared: others have the same lists ents and dents. See CopyFS.
+	shared bool
 }
 
-// entry is a name in a directory. Entries are values: a change makes a new one.
+// entry is a name in a directory. Entries never change: a change makes a new one.
 type entry struct {
 	name   string
 	kind   env.FileKind
@@ -43,13 +45,13 @@ type entry struct {
 }
 
 // entries is a directory's content, sorted by name.
-type entries []entry
+type entries []*entry
 
 func (e entries) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(e, name, func(x entry, n string) int { return strings.Compare(x.name, n) })
+	return slices.BinarySearchFunc(e, name, func(x *entry, n string) int { return strings.Compare(x.name, n) })
 }
 
-func (e *entries) set(x entry) {
+func (e *entries) set(x *entry) {
 	i, ok := e.find(x.name)
 	if ok {
 		(*e)[i] = x
@@ -69,7 +71,7 @@ type entryChange struct {
 	dir  *inode
 	name string
 	del  bool
-	ent  entry
+	ent  *entry
 }
 
 func (c *entryChange) apply(e *entries) {
@@ -131,7 +133,7 @@ func (fs *fileSystem) lookup(name string) (entry, error) {
 		if !ok {
 			return entry{}, fmt.Errorf("%s: %w", name, env.ErrNotExist)
 		}
-		cur = cur.ino.ents[i]
+		cur = *cur.ino.ents[i]
 	}
 	return cur, nil
 }
@@ -157,6 +159,7 @@ func (fs *fileSystem) change(c ...entryChange) {
 	op := metaOp{seq: fs.seq, n: len(c)}
 	for i := range c {
 		op.c[i] = c[i]
+		c[i].dir.own()
 		c[i].apply(&c[i].dir.ents)
 	}
 	fs.pend = append(fs.pend, op)
@@ -240,7 +243,7 @@ func (fs *fileSystem) eachFile(fn func(*inode)) { eachFile(fs.root, fn) }
 
 func eachFile(d *inode, fn func(*inode)) {
 	for i := range d.ents {
-		switch e := &d.ents[i]; e.kind {
+		switch e := d.ents[i]; e.kind {
 		case env.KindDir:
 			eachFile(e.ino, fn)
 		case env.KindFile:

@@ -93,14 +93,21 @@ func (c *collapse) dir(d *inode) *inode {
 				continue // a directory has one name
 			}
 			c.seen[x.ino] = true
-			x.ino = c.dir(x.ino)
+			x = x.with(c.dir(x.ino))
 		case env.KindFile:
-			x.ino = c.file(x.ino)
+			x = x.with(c.file(x.ino))
 		}
 		n.ents = append(n.ents, x)
 	}
 	n.dents = append(entries(nil), n.ents...)
 	return n
+}
+
+// with is the entry, leading to another file or directory.
+func (e *entry) with(ino *inode) *entry {
+	x := *e
+	x.ino = ino
+	return &x
 }
 
 func (c *collapse) file(f *inode) *inode {

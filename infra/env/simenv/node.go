@@ -27,6 +27,9 @@ type NodeOptions struct {
 	FixedDevices bool
 	// SilentOpens makes devices report a changed open count only to Probe.
 	SilentOpens bool
+	// ListValues makes ReadDir tell the values of links, too, as the real one
+	// does; otherwise each is read by itself, and others may come in between.
+	ListValues bool
 }
 
 // Node is a host: its storage, which lasts, and the process running on it,
