@@ -82,7 +82,7 @@ sim: ## the simulator: SEEDS seeds of power cuts from FIRST on, CLUSTERS seeds o
 soak: ## the faults of a real kernel ROUNDS times, the simulator with new seeds for HOURS, the model of histories and large trees deeper
 	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run ForksModel ./infra/history
 	MARS_SIM_DEPTH=2 $(GO) test -count=1 -timeout 60m -run MadMember ./strategy/simtest
-	MARS_SIM_HOSTS=200 MARS_SIM_LINKS=9200 $(GO) test -count=1 -timeout 60m -run TestLarge ./strategy/simtest
+	MARS_SIM_HOSTS=200 MARS_SIM_LINKS=10000 $(GO) test -count=1 -timeout 60m -run TestLarge ./strategy/simtest
 	$(MAKE) --no-print-directory fuzz FUZZTIME=400000x
 	GO=$(GO) MARS_FAULT_ROUNDS=$(ROUNDS) sh cmd/marsvm/suites.sh net split disk full db postgres clock newest
 	@end=$$(( $$(date +%s) + $(HOURS) * 3600 )); first=$(FIRST); \

@@ -40,24 +40,22 @@
 // on the disk is not passed on again. A sign of life comes over more of them
 // the more hosts there are.
 //
-//	hosts  links   subscriptions  a change, bytes a host  everywhere after  idle, bytes/s a host
-//	   24     300            8.0                     320              9 ms                 1,900
-//	   48     300           10.0                     410              7 ms                 4,800
-//	  100   1,000           13.9                     560              8 ms                13,700
-//	  200  10,000           15.9                     980             11 ms                32,100
-//	1,000  10,000             20       at most     2,000                      at most    113,000
+//	hosts  links   subscriptions  a change, bytes a host  everywhere after  idle, bytes/s a host  to get connected, bytes a host
+//	   24     300            8.0                     330              8 ms                 1,900                         69,000
+//	  100   2,000           13.8                     560              8 ms                13,900                        712,000
+//	1,000  10,000           19.9                     820              9 ms                34,000                      4,545,000
 //
-// All but the last line is measured with real strategies, disks and network in
-// the simulator (TestLarge, MARS_SIM_HOSTS and MARS_SIM_LINKS): 24 hosts take 2 s
-// of CPU for 100 s of the cluster, 100 take 44 s and 0.7 GB, 200 with 10,000 links
-// 310 s and 7.6 GB, of which most is for getting connected. Of 1,000 hosts
-// the subscriptions are measured, without daemons (TestOverlay, also with hosts
-// that are down: at most 5 steps); the bytes are computed for the worst case, that
-// each of 20 peers sends every change (some 100 bytes with its frame) and every
-// sign of life (2 links a host each 30 s, 85 bytes each). With everybody
-// subscribed to everybody they would be 100 KB a change and 5.6 MB/s. The number
-// of links counts only when a connection is made: each subscription begins with
-// the whole tree, some 1 MB for 10,000.
+// All of it is measured with real strategies, disks and network in the simulator
+// (TestLarge, MARS_SIM_HOSTS and MARS_SIM_LINKS), from the start of all hosts at
+// once. 1,000 hosts took 1,300 s of CPU for 57 s of the cluster, 6.7 GB of
+// memory at most and 301 bytes a link and host at rest; idle, a host takes some
+// 40 ms of a busy machine for a second, its simulated disk and network included.
+// With everybody subscribed to everybody a change would be 100 KB a host.
+//
+// A connection begins with the tree, but without the directories that are the
+// same on both sides (symtree.Sum): where little has changed it costs the signs of
+// life. It is sent in parts as the connection takes them, so that neither the
+// size of the tree nor a slow line takes memory; changes wait behind it.
 //
 // # What peers may do
 //

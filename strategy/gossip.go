@@ -26,26 +26,19 @@ type gossip struct {
 	size   int                      // hosts of the cluster
 	order  int                      // number of the last subscription, either way
 	failed map[string]time.Duration // when a connection failed last, by host; looked up only
-	lazy   env.Timer                // when passed-on signs of life are sent
-	idle   bool                     // the timer is not running
-}
+	signs  signs
 
-// lazyTime is how long signs of life of others wait to be passed on in a large
-// cluster: meanwhile most subscribers have them from somebody else.
-const lazyTime = time.Second
+	links []wire.Link // scratch of whoever sends a tree
+	buf   []byte      // scratch for frames
+}
 
 // failedTime is how long a host that could not be reached is passed over.
 const failedTime = 5 * time.Minute
 
 func (g *gossip) init(n *Node) {
 	g.n = n
-	g.failed, g.idle, g.stale = map[string]time.Duration{}, true, true
-	g.lazy = n.env.NewTimer(func() {
-		g.idle = true
-		for _, s := range slices.Clone(g.subs) {
-			s.wake()
-		}
-	})
+	g.failed, g.stale = map[string]time.Duration{}, true
+	g.signs.init(g)
 	g.flush.Fn = func() {
 		for _, s := range slices.Clone(g.subs) {
 			s.flush()
@@ -65,7 +58,7 @@ func (g *gossip) listen() error {
 }
 
 func (g *gossip) close() {
-	g.lazy.Stop()
+	g.signs.timer.Stop()
 	for _, l := range g.listeners {
 		l.Close()
 	}
@@ -235,47 +228,36 @@ func (g *gossip) push(from string, changes []symtree.Change) {
 			continue
 		}
 		l := wire.Link{Path: c.Path, Value: e.Value, Stamp: lamport.Stamp(e.Stamp), Kind: wire.KindLink}
-		lazy := from != "" && g.size > meshSize && signOfLife(name.Kind)
+		if from != "" && g.size > meshSize && signOfLife(name.Kind) {
+			g.signs.add(l, from)
+			continue
+		}
 		for _, s := range g.subs {
-			switch {
-			case s.host == from || !s.subscribed:
-			case lazy:
-				s.addLazy(l)
-			default:
+			if s.host != from && s.subscribed {
 				s.add(l)
 			}
-		}
-		if lazy && g.idle {
-			g.idle = false
-			g.lazy.Reset(lazyTime)
 		}
 	}
 	g.n.env.Schedule(&g.flush)
 }
 
-// signOfLife tells the links that every host renews all the time.
-func signOfLife(k symtree.Kind) bool { return k == symtree.KindAlive || k == symtree.KindTime }
-
-// heard notes what a host has sent: that need not be passed on to it.
-func (g *gossip) heard(from string, links []wire.Link) {
-	for _, s := range g.subs {
-		if s.host == from {
-			s.heard(links)
-		}
-	}
-}
-
 // has tells that a host has those links: what waits to be sent to it of them
 // need not be.
 func (g *gossip) has(host string, changes []symtree.Change) {
+	var there map[string]symtree.Change
 	for _, s := range g.subs {
 		if s.host != host || len(s.pending) == 0 {
 			continue
 		}
+		if there == nil {
+			there = make(map[string]symtree.Change, len(changes))
+			for _, c := range changes {
+				there[c.Path] = c
+			}
+		}
 		s.pending = slices.DeleteFunc(s.pending, func(l wire.Link) bool {
-			return slices.ContainsFunc(changes, func(c symtree.Change) bool {
-				return c.Path == l.Path && c.Stamp == int64(l.Stamp) && c.Value == l.Value
-			})
+			c, ok := there[l.Path]
+			return ok && c.Stamp == int64(l.Stamp) && c.Value == l.Value
 		})
 	}
 }
@@ -329,7 +311,18 @@ func (p *peer) Opened(c env.Conn) {
 	p.since, p.behind = p.g.n.env.Mono(), false
 	h := p.g.n.hello(wire.ForTree)
 	c.Send(h.Append(nil))
-	c.Send((&wire.SubscribeTree{}).Append(nil))
+	p.subscribe(c)
+}
+
+// subscribe asks for the whole tree, but for the directories that are the same
+// here: a connection that is made anew in a large, quiet tree costs little.
+func (p *peer) subscribe(c env.Conn) {
+	sums := p.g.n.tree.Sums(wire.MaxHave)
+	m := wire.SubscribeTree{Have: make([][wire.SumSize]byte, len(sums))}
+	for i := range sums {
+		m.Have[i] = sums[i]
+	}
+	c.Send(m.Append(nil))
 }
 
 // Frame implements env.ConnHandler.
@@ -348,7 +341,7 @@ func (p *peer) Frame(c env.Conn, f []byte) {
 	case t == wire.TypeTreeLinks:
 		var m wire.TreeLinks
 		if err = m.Decode(f); err == nil {
-			p.g.heard(p.host, m.Links)
+			p.g.signs.heard(p.host, m.Links)
 			n.merge(p, m.Links)
 		}
 	case t == wire.TypeTreeBegin:

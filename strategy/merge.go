@@ -31,9 +31,13 @@ func (n *Node) merge(p *peer, links []wire.Link) {
 		}
 	}
 	take, refused := ctx.Merge(n.tree, items)
+	for i := range take { // the texts are parts of frames
+		take[i].Path, take[i].Value = strings.Clone(take[i].Path), strings.Clone(take[i].Value)
+	}
 	keep := refused[:0]
 	for _, r := range refused {
 		if r.Verdict == symtree.RefuseDeleted || r.Verdict == symtree.RefuseOwn {
+			r.Path, r.Value = strings.Clone(r.Path), strings.Clone(r.Value)
 			keep = append(keep, r)
 		}
 		switch r.Verdict {
@@ -72,7 +76,7 @@ func (p *peer) took(take []symtree.Change, refused []symtree.Refusal) {
 		}
 		if p.waiting -= bytes; p.waiting == 0 && p.behind && p.conn != nil && p.greeted {
 			p.behind = false
-			p.conn.Send((&wire.SubscribeTree{}).Append(nil))
+			p.subscribe(p.conn)
 		}
 	})
 }

@@ -6,12 +6,17 @@ import (
 
 	"mars/infra/env"
 	"mars/infra/lamport"
+	"mars/infra/symtree"
 	"mars/infra/wire"
 )
 
 // highWater is how many bytes may wait for a subscriber. Beyond that changes
 // are not queued any more; it gets the whole tree again when it has caught up.
 const highWater = 1 << 20
+
+// sendAhead is how much of a whole tree is handed to the connection before that
+// has sent it. It is above the mark below which Drained comes.
+const sendAhead = 288 << 10
 
 // greetTime is how long a connection may take to say who it is and what it
 // wants.
@@ -68,7 +73,7 @@ func (x *guest) Frame(c env.Conn, f []byte) {
 	}
 	if x.port == env.PortTree {
 		x.n.gossip.order++
-		s := &subscriber{n: x.n, conn: c, host: x.hello.Host, life: x.hello.Life, order: x.n.gossip.order, lazy: map[string]wire.Link{}}
+		s := &subscriber{n: x.n, conn: c, host: x.hello.Host, life: x.hello.Life, order: x.n.gossip.order}
 		x.n.gossip.met(s.host, s.life)
 		x.n.gossip.subs = append(x.n.gossip.subs, s)
 		c.Move(x.n.env, s)
@@ -102,8 +107,10 @@ type subscriber struct {
 	stale      bool // changes were dropped: it needs the whole tree
 	order      int  // when it began, in the order of all subscriptions
 	pending    []wire.Link
-	lazy       map[string]wire.Link // by path: signs of life to be passed on
-	buf        []byte
+	size       int           // of what is pending, bytes
+	have       []symtree.Sum // directories that it has already
+	sending    bool          // the whole tree is on its way; changes wait
+	after      string        // the last link of it that was sent
 }
 
 // Opened implements env.ConnHandler.
@@ -113,10 +120,17 @@ func (s *subscriber) Opened(env.Conn) {}
 func (s *subscriber) Frame(c env.Conn, f []byte) {
 	switch wire.TypeOf(f) {
 	case wire.TypeSubscribeTree:
-		if s.subscribed = true; s.conn.Queued() > highWater {
+		var m wire.SubscribeTree
+		if err := m.Decode(f); err != nil {
+			s.n.complain(s.host, "a peer's subscription can not be used", "err", err)
+			c.Close()
+			return
+		}
+		if s.subscribed = true; s.sending || s.conn.Queued() > highWater {
 			s.stale = true // what it has asked for already is still under way
 			return
 		}
+		s.have = sortedSums(m.Have)
 		s.sendAll()
 		if g := &s.n.gossip; g.size > meshSize {
 			g.stale = true
@@ -134,80 +148,113 @@ func (s *subscriber) Frame(c env.Conn, f []byte) {
 	}
 }
 
-// sendAll sends the whole tree.
+// sortedSums are the sums of a subscription.
+func sortedSums(have [][wire.SumSize]byte) []symtree.Sum {
+	list := make([]symtree.Sum, len(have))
+	for i := range have {
+		list[i] = have[i]
+	}
+	slices.SortFunc(list, symtree.Sum.Compare)
+	return list
+}
+
+// sendAll sends the whole tree, in parts as the connection takes them: memory
+// does not grow with the tree. Changes wait until it is there.
 func (s *subscriber) sendAll() {
-	s.pending, s.stale = s.pending[:0], false
-	items := s.n.tree.Links()
-	begin := wire.TreeBegin{Stamp: lamport.Stamp(s.n.stamp()), Count: uint32(min(len(items), wire.MaxLinks))}
-	s.conn.Send(begin.Append(s.buf[:0]))
-	for _, it := range items {
-		s.pending = append(s.pending, wire.Link{Path: it.Path, Value: it.Value, Stamp: lamport.Stamp(it.Stamp), Kind: wire.KindLink})
-	}
-	s.send()
-	s.conn.Send((&wire.TreeEnd{}).Append(s.buf[:0]))
+	s.drop()
+	s.stale, s.sending, s.after = false, true, ""
+	n := s.n
+	begin := wire.TreeBegin{Stamp: lamport.Stamp(n.stamp()), Count: uint32(min(n.tree.Len(), wire.MaxLinks))}
+	s.conn.Send(begin.Append(n.gossip.buf[:0]))
+	s.sendMore()
 }
 
-func (s *subscriber) add(l wire.Link) {
-	if !s.stale {
-		s.pending = append(s.pending, l)
-	}
-}
-
-// addLazy notes a sign of life that need not be passed on at once.
-func (s *subscriber) addLazy(l wire.Link) { s.lazy[l.Path] = l }
-
-// heard takes back what the subscriber has sent itself meanwhile.
-func (s *subscriber) heard(links []wire.Link) {
-	if len(s.lazy) == 0 {
-		return
-	}
-	for _, l := range links {
-		if mine, ok := s.lazy[l.Path]; ok && mine.Stamp <= l.Stamp {
-			delete(s.lazy, l.Path)
+// sendMore goes on with the whole tree. Its first part, in which the order counts,
+// is sent at once.
+func (s *subscriber) sendMore() {
+	for s.sending && (symtree.First(s.after) || s.conn.Queued() <= sendAhead) {
+		links, size := s.n.gossip.links[:0], 0
+		more := false
+		s.n.tree.EachLink(s.after, s.have, func(path string, e symtree.Entry) bool {
+			l := wire.Link{Path: path, Value: e.Value, Stamp: lamport.Stamp(e.Stamp), Kind: wire.KindLink}
+			if more = size+l.Size() > partSize; more {
+				return false
+			}
+			s.after = path
+			links, size = append(links, l), size+l.Size()
+			return true
+		})
+		s.send(links)
+		clear(links)
+		s.n.gossip.links = links
+		if !more {
+			s.conn.Send((&wire.TreeEnd{}).Append(s.n.gossip.buf[:0]))
+			s.sending, s.after = false, ""
 		}
 	}
+	if s.sending {
+		return
+	}
+	if s.stale {
+		s.sendAll()
+		return
+	}
+	s.flush()
 }
 
-// wake sends the signs of life.
-func (s *subscriber) wake() {
-	paths := make([]string, 0, len(s.lazy))
-	for p := range s.lazy { // order does not matter: sorted below
-		paths = append(paths, p)
+// partSize is about how much of a tree is put together at once: what fits into one
+// frame.
+const partSize = 60 << 10
+
+// drop forgets the changes that wait.
+func (s *subscriber) drop() { s.pending, s.size = nil, 0 }
+
+func (s *subscriber) add(l wire.Link) {
+	if s.stale {
+		return
 	}
-	slices.Sort(paths)
-	for _, p := range paths {
-		s.add(s.lazy[p])
+	if s.size += l.Size(); s.sending && s.size > highWater {
+		s.stale = true
+		s.drop()
+		return
 	}
-	clear(s.lazy)
-	s.flush()
+	s.pending = append(s.pending, l)
 }
 
 // flush sends what has gathered during a turn.
 func (s *subscriber) flush() {
-	if len(s.pending) == 0 || !s.subscribed {
+	if len(s.pending) == 0 || !s.subscribed || s.sending {
 		return
 	}
 	if s.conn.Queued() > highWater {
-		s.stale, s.pending = true, s.pending[:0]
+		s.stale = true
+		s.drop()
 		return
 	}
-	s.send()
-}
-
-func (s *subscriber) send() {
-	links := slices.DeleteFunc(s.pending, func(l wire.Link) bool { return !l.Fits() })
-	for len(links) > 0 {
-		k := wire.Chunk(links)
-		s.buf = (&wire.TreeLinks{Links: links[:k]}).Append(s.buf[:0])
-		s.conn.Send(s.buf)
-		links = links[k:]
+	s.send(s.pending)
+	if s.size = 0; cap(s.pending) > 256 {
+		s.pending = nil // many subscribers, and seldom so many changes
 	}
 	s.pending = s.pending[:0]
 }
 
+// send sends links in frames.
+func (s *subscriber) send(links []wire.Link) {
+	links = slices.DeleteFunc(links, func(l wire.Link) bool { return !l.Fits() })
+	for len(links) > 0 {
+		k := wire.Chunk(links)
+		s.n.gossip.buf = (&wire.TreeLinks{Links: links[:k]}).Append(s.n.gossip.buf[:0])
+		s.conn.Send(s.n.gossip.buf)
+		links = links[k:]
+	}
+}
+
 // Drained implements env.ConnHandler.
 func (s *subscriber) Drained(env.Conn) {
-	if s.stale {
+	switch {
+	case s.sending:
+		s.sendMore()
+	case s.stale:
 		s.sendAll()
 	}
 }

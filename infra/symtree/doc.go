@@ -103,6 +103,12 @@
 // The first link, made by create-resource, has 32 zeros. Equal heads mean equal
 // histories, lengths included. POS counts durable bytes only.
 //
+// # Sending
+//
+// Tree.EachLink gives what other hosts get, in parts if need be; directories with
+// a Sum that the other side has are left out. A link takes some 110 bytes of
+// memory besides its name and its value.
+//
 // # Merge
 //
 // The newer stamp wins; of equal stamps the larger value (Entry.Newer). So the

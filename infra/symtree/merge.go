@@ -221,6 +221,9 @@ func (c *Context) Merge(t *Tree, links []Item) (changes []Change, refused []Refu
 		if !exists {
 			old, exists = t.Get(l.Path)
 		}
+		if exists && old == l.Entry && !future(old.Stamp, c.Now, c.MaxFuture) {
+			continue // as nearly always when a whole tree comes
+		}
 		switch v := c.Decide(l.Path, old, exists, l.Entry); v {
 		case Keep:
 		case Take:

@@ -64,6 +64,8 @@ type Tree struct {
 type dirNode struct {
 	names   []string // sorted
 	entries map[string]Entry
+	sum     Sum  // if summed; zero: nothing in it is sent
+	summed  bool // since the last change
 }
 
 // New returns an empty tree.
@@ -123,6 +125,7 @@ func (t *Tree) put(dir, base string, e Entry) bool {
 	}
 	t.bytes += int64(len(e.Value) - len(old.Value))
 	d.entries[base] = e
+	d.summed = d.summed && lifeSign(dir, base)
 	if e.Kind == Dir {
 		if path := join(dir, base); t.dirs[path] == nil {
 			t.dirs[path] = newDir()
@@ -141,6 +144,7 @@ func (t *Tree) append(d *dirNode, dir, base string, e Entry) bool {
 	t.note(d, dir, base)
 	t.bytes += int64(len(e.Value))
 	d.entries[base] = e
+	d.summed = false
 	return true
 }
 
@@ -191,6 +195,7 @@ func (t *Tree) Delete(path string) bool {
 	i, _ := slices.BinarySearch(d.names, base)
 	d.names = slices.Delete(d.names, i, i+1)
 	delete(d.entries, base)
+	d.summed = d.summed && lifeSign(dir, base)
 	t.len--
 	t.bytes -= int64(len(path) + len(e.Value))
 	return true
@@ -242,32 +247,6 @@ func (t *Tree) Items() []Item {
 	return items
 }
 
-// Links returns what is sent to other hosts: all links that are replicated. It
-// begins with the members, the deletion orders and the acknowledgements, which
-// the receiver should know before it judges the rest, then follows the order of
-// Walk. Orders of one creator come in the order of their numbers, which the
-// deletion protocol relies on.
-func (t *Tree) Links() []Item {
-	var items []Item
-	add := func(path string, e Entry) bool {
-		if e.Kind == Link {
-			if n, err := Parse(path); err == nil && n.Kind.Replicated() {
-				items = append(items, Item{path, e})
-			}
-		}
-		return true
-	}
-	for _, dir := range []string{IPsDir(), TodoGlobalDir()} {
-		t.WalkDir(dir, add)
-	}
-	for _, i := range t.List(".") {
-		if i.Path != IPsDir() && i.Path != TodoGlobalDir() && add(i.Path, i.Entry) {
-			t.WalkDir(i.Path, add)
-		}
-	}
-	return items
-}
-
 // Newest is the newest stamp of any link, 0 in a tree without links.
 func (t *Tree) Newest() int64 { return t.newest(func(string) bool { return true }) }
 
@@ -299,7 +278,7 @@ func (t *Tree) newest(counts func(dir string) bool) int64 {
 func (t *Tree) Clone() *Tree {
 	c := &Tree{dirs: make(map[string]*dirNode, len(t.dirs)), len: t.len, bytes: t.bytes}
 	for path, d := range t.dirs { // order does not matter: a map is copied
-		c.dirs[path] = &dirNode{slices.Clone(d.names), maps.Clone(d.entries)}
+		c.dirs[path] = &dirNode{slices.Clone(d.names), maps.Clone(d.entries), d.sum, d.summed}
 	}
 	return c
 }

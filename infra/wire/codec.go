@@ -117,15 +117,20 @@ func (r *reader) stamp(field string) lamport.Stamp { return lamport.Stamp(r.u64(
 // text returns a text of least to most bytes; old, if it is the same: then
 // nothing is allocated.
 func (r *reader) text(field, old string, least, most int) string {
-	n := int(r.u16(field))
-	if r.err == nil && (n < least || n > most) {
-		r.fail(field, ErrLimit)
-	}
-	b := r.take(field, n)
+	b := r.bytes(field, least, most)
 	if old == string(b) {
 		return old
 	}
 	return string(b)
+}
+
+// bytes is text, aliasing the frame.
+func (r *reader) bytes(field string, least, most int) []byte {
+	n := int(r.u16(field))
+	if r.err == nil && (n < least || n > most) {
+		r.fail(field, ErrLimit)
+	}
+	return r.take(field, n)
 }
 
 // data returns up to most bytes, aliasing the frame.

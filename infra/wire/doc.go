@@ -30,7 +30,8 @@
 // On every connection both sides first send Hello. Then, by its purpose:
 //
 //	tree (port +0)   SubscribeTree -> TreeBegin TreeLinks... TreeEnd,
-//	                 then TreeLinks as things change; Heartbeat, Notify
+//	                 then TreeLinks as things change; Heartbeat, Notify.
+//	                 SubscribeTree says what need not be sent
 //	logs (port +1)   FetchLog -> LogData | Error
 //	sync (port +2)   SyncInfo -> SyncState | Error
 //	                 Digest -> Digests | Error, ReadBlocks -> Blocks | Error

@@ -65,6 +65,7 @@ func TestOwnMessagesKeepTheLimits(t *testing.T) {
 		&Hello{ProtoMin: 1, ProtoMax: 1, Host: long},
 		&Hello{ProtoMin: 1, ProtoMax: 1, Host: "a", ClusterUUID: long},
 		&TreeBegin{Count: MaxLinks + 1},
+		&SubscribeTree{Have: make([][SumSize]byte, MaxHave+1)},
 		&TreeLinks{[]Link{{Path: ""}}},
 		&TreeLinks{[]Link{{Path: strings.Repeat("x", MaxPath+1)}}},
 		&TreeLinks{[]Link{{Path: "a", Value: strings.Repeat("x", MaxValue+1)}}},
@@ -102,6 +103,7 @@ func TestLargestFitTheirFrames(t *testing.T) {
 		&Blocks{Data: make([]byte, MaxData)},
 		&Digests{Sums: make([]byte, MaxSums*SumSize)},
 		&TreeLinks{[]Link{{Path: path, Value: value}}},
+		&SubscribeTree{Have: make([][SumSize]byte, MaxHave)},
 		&FetchLog{1, long, MaxNumber, long, MaxOffset, MaxData, MaxWaitMs},
 	} {
 		frame := m.Append(nil)
@@ -127,6 +129,7 @@ func TestPeersValuesAreChecked(t *testing.T) {
 		{"lowest version 0", &Hello{ProtoMin: 1, ProtoMax: 1, Host: "a"}, 5, []byte{0, 0}, ErrValue},
 		{"versions the wrong way", &Hello{ProtoMin: 1, ProtoMax: 1, Host: "a"}, 5, []byte{2, 0}, ErrValue},
 		{"uuid's length", &Hello{ProtoMin: 1, ProtoMax: 1, Host: "a"}, 9, []byte{37, 0}, ErrLimit},
+		{"too many sums", &SubscribeTree{make([][SumSize]byte, 2)}, 1, []byte{0xff, 0xff}, ErrLimit},
 		{"no host", &Hello{ProtoMin: 1, ProtoMax: 1, Host: "a"}, 11, []byte{0, 0}, ErrLimit},
 		{"host's length", &Hello{ProtoMin: 1, ProtoMax: 1, Host: "a"}, 11, []byte{64, 0}, ErrLimit},
 		{"text's length", &Error{1, CodeIO, "x"}, 11, []byte{0xff, 0xff}, ErrLimit},

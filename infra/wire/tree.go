@@ -48,25 +48,51 @@ func (m *Notify) Decode(frame []byte) error {
 	return r.err
 }
 
-// SubscribeTree asks for the whole tree, and from then on for every change.
-type SubscribeTree struct{}
+// SubscribeTree asks for the whole tree, and from then on for every change. What
+// is in directories with the sums that it brings the sender has already, and
+// wants no more.
+type SubscribeTree struct{ Have [][SumSize]byte }
+
+// MaxHave is the largest number of sums in a SubscribeTree.
+const MaxHave = 4000
 
 // Type returns TypeSubscribeTree.
 func (m *SubscribeTree) Type() Type { return TypeSubscribeTree }
 
 // Append appends the frame to dst.
-func (m *SubscribeTree) Append(dst []byte) []byte { return append(dst, byte(TypeSubscribeTree)) }
+func (m *SubscribeTree) Append(dst []byte) []byte {
+	must("sums", int64(len(m.Have)), 0, MaxHave)
+	dst = appendU16(append(dst, byte(TypeSubscribeTree)), uint16(len(m.Have)))
+	for i := range m.Have {
+		dst = append(dst, m.Have[i][:]...)
+	}
+	return dst
+}
 
 // Decode reads the frame.
 func (m *SubscribeTree) Decode(frame []byte) error {
 	r := open(frame, TypeSubscribeTree)
+	m.Have = nil
+	if r.err == nil && len(r.rest) == 0 { // from a release that has no sums
+		return nil
+	}
+	n := int(r.u16("sums"))
+	if n > MaxHave {
+		r.fail("sums", ErrLimit)
+	}
+	if b := r.take("sums", n*SumSize); len(b) > 0 {
+		m.Have = make([][SumSize]byte, n)
+		for i := range m.Have {
+			copy(m.Have[i][:], b[i*SumSize:])
+		}
+	}
 	return r.err
 }
 
 // TreeBegin begins a whole tree.
 type TreeBegin struct {
-	Stamp lamport.Stamp // the sender's clock when it took the snapshot
-	Count uint32        // links to follow until TreeEnd, at most MaxLinks
+	Stamp lamport.Stamp // the sender's clock when it began
+	Count uint32        // entries of the whole tree, or MaxLinks if there are more
 }
 
 // Type returns TypeTreeBegin.
@@ -86,7 +112,7 @@ func (m *TreeBegin) Decode(frame []byte) error {
 	return r.err
 }
 
-// TreeEnd ends a whole tree: what was not in it is not there.
+// TreeEnd ends a whole tree: from here on there are changes.
 type TreeEnd struct{}
 
 // Type returns TypeTreeEnd.
@@ -187,7 +213,8 @@ func (m *TreeLinks) Append(dst []byte) []byte {
 	return dst
 }
 
-// Decode reads the frame. The slice in m.Links is used again.
+// Decode reads the frame. The slice in m.Links is used again. The texts share
+// one copy of the frame: who keeps one clones it.
 func (m *TreeLinks) Decode(frame []byte) error {
 	r := open(frame, TypeTreeLinks)
 	n := int(r.u16("count"))
@@ -199,12 +226,18 @@ func (m *TreeLinks) Decode(frame []byte) error {
 		m.Links = make([]Link, 0, n)
 	}
 	m.Links = m.Links[:0]
+	all := string(frame)
 	for range n {
 		body := r.take("link", int(r.u16("link")))
 		entry := reader{typ: r.typ, rest: body, err: r.err}
+		end := len(all) - len(r.rest) // of this entry, in the frame
+		part := func(b []byte) string {
+			to := end - len(entry.rest)
+			return all[to-len(b) : to]
+		}
 		l := Link{Kind: LinkKind(entry.u8("kind")), Stamp: entry.stamp("link's stamp")}
-		l.Path = entry.text("path", "", 1, MaxPath)
-		l.Value = entry.text("value", "", 0, MaxValue)
+		l.Path = part(entry.bytes("path", 1, MaxPath))
+		l.Value = part(entry.bytes("value", 0, MaxValue))
 		if r.err == nil {
 			r.err = entry.err
 		}

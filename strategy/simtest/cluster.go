@@ -80,6 +80,11 @@ func NewCluster(t testing.TB, seed uint64, opt Options, hosts ...string) *Cluste
 			b.Set(symtree.IPPath(name), Addr(i))
 		}
 		b.Mkdir(symtree.TodoGlobalDir())
+		if opt.Fill != nil && h != c.Hosts[0] { // they have long agreed
+			c.Must(h.CopyFS(c.Hosts[0].Node), "fill the tree")
+			h.Boot()
+			continue
+		}
 		if opt.Fill != nil {
 			opt.Fill(&b)
 		}
