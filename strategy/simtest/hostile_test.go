@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mars/infra/env"
+	"mars/infra/env/simenv"
 	"mars/infra/lamport"
 	"mars/infra/symtree"
 	"mars/infra/wire"
@@ -127,7 +128,7 @@ func TestMadMember(t *testing.T) {
 		many = 200_000 // takes minutes: the simulated disk is slow with large trees
 	}
 	log := &countLines{}
-	o := Options{}
+	o := Options{Node: simenv.NodeOptions{ListValues: true}}
 	debug(&o)
 	if o.World.Log == nil {
 		o.World.Log = log
