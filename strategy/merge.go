@@ -24,6 +24,7 @@ func (n *Node) merge(p *peer, links []wire.Link) {
 	}
 	now := int64(n.cfg.Clock.Now(n.reading()))
 	ctx := symtree.NewContext(n.tree, n.markers, n.me, now, int64(n.cfg.Tunables.MaxLamportFuture()))
+	ctx.Expect(&n.coming)
 	items := make([]symtree.Item, 0, len(links))
 	for _, l := range links {
 		if l.Kind == wire.KindLink {
@@ -68,7 +69,9 @@ func (p *peer) took(take []symtree.Change, refused []symtree.Refusal) {
 		bytes += len(c.Path) + len(c.Value) + 64
 	}
 	p.waiting += bytes
+	n.coming.Add(n.tree, take)
 	n.commitFrom(p.host, take, func(err error) {
+		n.coming.Done(take)
 		if err == nil {
 			n.commit(symtree.Repair(n.tree, n.markers, n.me, n.stamp(), refused), nil)
 		} else {
@@ -85,9 +88,13 @@ func (p *peer) took(take []symtree.Change, refused []symtree.Refusal) {
 // value of each link: it is sent once only.
 func (n *Node) keep(changes []symtree.Change) {
 	for _, c := range changes {
-		if old, ok := n.untaken[c.Path]; !ok || old.Stamp < c.Stamp {
-			n.untaken[c.Path] = c
+		if old, ok := n.untaken[c.Path]; ok && old.Stamp >= c.Stamp {
+			continue
+		} else if ok {
+			n.coming.Done([]symtree.Change{old})
 		}
+		n.untaken[c.Path] = c
+		n.coming.Add(n.tree, []symtree.Change{c})
 	}
 	if !n.takeAgain.Armed() && !n.stopping {
 		n.takeAgain.Reset(time.Second)
@@ -103,6 +110,7 @@ func (n *Node) takeUntaken() {
 	slices.SortFunc(list, func(a, b symtree.Change) int { return strings.Compare(a.Path, b.Path) })
 	clear(n.untaken)
 	n.commitFrom("", list, func(err error) {
+		n.coming.Done(list)
 		if err != nil {
 			n.keep(list)
 		}

@@ -71,6 +71,7 @@ type Node struct {
 	limits limits
 	space  spaceWatch
 
+	coming    symtree.Coming            // from peers, on its way into the tree
 	untaken   map[string]symtree.Change // of peers, by path: could not be written
 	takeAgain env.Timer
 

@@ -55,8 +55,9 @@ type Context struct {
 	blocks  map[string]int64 // path: what is not newer was deleted
 	acks    Acks             // of this host
 	deleted int              // orders without creator that all members have seen; -1: not looked up
-	entries int              // in the tree, and what was taken since
+	entries int              // in the tree, coming, and what was taken since
 	bytes   int64
+	coming  *Coming // nil: nothing
 }
 
 // How large a tree may become by what other hosts send: entries, and bytes of
@@ -162,10 +163,10 @@ func (c *Context) room(n Name, path string, old Entry, exists bool, e Entry) boo
 	if !c.vital(n) {
 		entries, bytes = entries/8*7, bytes/8*7
 	}
-	if !exists {
+	if !exists && !c.coming.has(path) {
 		more += int64(len(path))
 	}
-	return (exists || c.entries < entries) && c.bytes+more <= bytes
+	return (exists || c.coming.has(path) || c.entries < entries) && c.bytes+more <= bytes
 }
 
 // vital reports whether this host can not do without a link.
@@ -229,7 +230,7 @@ func (c *Context) Merge(t *Tree, links []Item) (changes []Change, refused []Refu
 		case Take:
 			taken[l.Path] = l.Entry
 			c.bytes += int64(len(l.Value) - len(old.Value))
-			if !exists {
+			if !exists && !c.coming.has(l.Path) {
 				c.entries++
 				c.bytes += int64(len(l.Path))
 			}
