@@ -97,7 +97,7 @@ func (n *nemesis) crashAtOp() {
 		h.CrashAtFSOp(1+n.intn(40), models[n.intn(len(models))])
 		if err := n.c.World.Run(func() bool { return !h.Up() }, 10*time.Second); err != nil {
 			h.CrashAtFSOp(0, models[0])
-			h.Crash(models[n.intn(len(models))])
+			h.Node.Crash(models[n.intn(len(models))])
 		}
 		h.ended()
 		n.lost[h] = n.lost[h] || h == n.p
