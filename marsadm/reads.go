@@ -79,10 +79,11 @@ func ownViews() []string {
 	return list
 }
 
-// readsStatus is for the status of all. In JSON it is everything, but no stamps.
+// readsStatus is for the status of all. In JSON it is all that is about members,
+// but no stamps.
 func readsStatus(x *run, _, below string) env.Want {
 	if x.opt.json {
-		return env.WantValue
+		return value(!strings.HasPrefix(below, "connect-"))
 	}
 	return value(!strings.HasPrefix(below, "todo-") && aboutPeers(below, symtree.ActualIsPrimary, symtree.ActualIsAttached, symtree.ActualOpenCount, actualSplit) || aboutOwn(x, below))
 }

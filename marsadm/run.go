@@ -172,9 +172,7 @@ func (x *run) terminal(text string) { _, _ = io.WriteString(x.sys.Stderr(), text
 // visible replaces control characters, but for tabs and ends of lines, and what
 // is no UTF-8.
 func visible(text string) string {
-	plain := func(r rune) bool {
-		return r == '\n' || r == '\t' || r != utf8.RuneError && !unicode.IsControl(r) && !unicode.Is(unicode.Cf, r)
-	}
+	plain := func(r rune) bool { return r == '\n' || r == '\t' || r != utf8.RuneError && !hides(r) }
 	i := 0
 	for i < len(text) && (text[i] >= ' ' && text[i] < 0x7f || text[i] == '\n' || text[i] == '\t') {
 		i++
@@ -196,6 +194,9 @@ func visible(text string) string {
 	}
 	return b.String()
 }
+
+// hides tells whether a character does something instead of being seen.
+func hides(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
 
 // oneLine is for a value in a list of lines, which it must not add to.
 func oneLine(value string) string { return strings.ReplaceAll(value, "\n", `\n`) }

@@ -5,6 +5,7 @@ package marsadm
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 
 	"mars/infra/status"
 	"mars/infra/symtree"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestStatusJSON(t *testing.T) {
@@ -133,11 +136,11 @@ func TestWatchEnds(t *testing.T) {
 		t.Errorf("exit status %d", code)
 	}
 	x := &run{sys: s}
-	if err := x.sayEvents(nil, &status.Status{Hosts: []status.Host{{Name: "A"}}}); err != nil {
+	if err := x.sayEvents(nil, &status.Status{Hosts: []status.Host{{Name: "A"}}}, 1); err != nil {
 		t.Error(err)
 	}
 	x.sys = deafSys{s}
-	if err := x.sayEvents(nil, &status.Status{Hosts: []status.Host{{Name: "A"}}}); err == nil {
+	if err := x.sayEvents(nil, &status.Status{Hosts: []status.Host{{Name: "A"}}}, 1); err == nil {
 		t.Error("it goes on although nobody listens")
 	}
 }
@@ -157,3 +160,24 @@ func TestNobodyReads(t *testing.T) {
 type deafSys struct{ *fakeSys }
 
 func (d deafSys) Stdout() io.Writer { return deaf{d.fakeSys} }
+
+// TestStatusIndented: what is printed piece by piece is one value, as json.Indent
+// would have it.
+func TestStatusIndented(t *testing.T) {
+	s := newBystander(t, "B")
+	for range 3 {
+		s.must("status --json")
+		var got status.Status
+		if err := json.Unmarshal(s.out.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		want, err := json.MarshalIndent(&got, "", indentStep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(want)+"\n", s.out.String()); d != "" {
+			t.Errorf("%d resources (-want +got):\n%s", len(got.Resources), d)
+		}
+		s.set(fmt.Sprintf("resource-q%d/data-B", len(got.Resources)), "/dev/q", fmt.Sprintf("resource-q%d/primary", len(got.Resources)), "B")
+	}
+}

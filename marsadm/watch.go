@@ -24,7 +24,7 @@ func watch(x *run) error {
 	var meter status.Meter
 	for {
 		s := x.look(&meter)
-		if err := x.sayEvents(old, s); err != nil {
+		if err := x.sayEvents(old, s, x.tree.Newest()); err != nil {
 			return err
 		}
 		old = s
@@ -52,8 +52,8 @@ func (x *run) look(meter *status.Meter) *status.Status {
 	return s
 }
 
-func (x *run) sayEvents(old, s *status.Status) error {
-	events, err := status.Diff(old, s)
+func (x *run) sayEvents(old, s *status.Status, newest int64) error {
+	events, err := status.Diff(old, s, newest)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (x *run) sayEvents(old, s *status.Status) error {
 		if err != nil {
 			return err
 		}
-		if _, err := x.sys.Stdout().Write(append(line, '\n')); err != nil {
+		if _, err := x.sys.Stdout().Write(append(visibleJSON(line), '\n')); err != nil {
 			return fmt.Errorf("nobody listens: %w", err)
 		}
 	}

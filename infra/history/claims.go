@@ -25,7 +25,12 @@ func Claims(t *symtree.Tree, res string) []Claim {
 
 // Apart are the claims of all members but one, and those of that one.
 func Apart(claims []Claim, host string) (others, own []Claim) {
-	others = make([]Claim, 0, len(claims))
+	return ApartIn(make([]Claim, 0, len(claims)), nil, claims, host)
+}
+
+// ApartIn is Apart in memory that is used again.
+func ApartIn(others, own, claims []Claim, host string) (o, w []Claim) {
+	others, own = others[:0], own[:0]
 	for _, c := range claims {
 		if c.Host == host {
 			own = append(own, c)

@@ -116,8 +116,7 @@ func Walk(at Point, claims, own []Claim) Way {
 			return way
 		}
 		way.Segments = append(way.Segments, Segment{log, next.forkAt, prev})
-		prev = Value(log, next.forkAt, prev)
-		log, pos = next.log, 0
+		log, prev, pos = next.log, next.prev, 0
 	}
 	return way
 }
@@ -127,6 +126,7 @@ type successor struct {
 	log    Log
 	forkAt int64
 	who    string
+	prev   string // the complete version value of the log that it follows
 }
 
 // step finds what follows log on the way given by prev: one successor, nothing
@@ -156,13 +156,14 @@ func step(log Log, prev string, claims []Claim) (*successor, *Split) {
 // a fixed order.
 func successors(log Log, prev string, claims []Claim) []successor {
 	var list []successor
-	head, at := "", Open // most say the same of the log's end: its digest is made once
+	value, at := "", Open // most say the same of the log's end: its digest is made once
 	var p symtree.VersionLink
 	var err error
 	said := ""
 	for _, c := range claims {
 		if mutant.Is(mutant.GapAccepted) && c.Prev == "" && c.Log.Number > log.Number+1 {
-			list = append(list, successor{c.Log, lengthOf(log, claims), c.Host})
+			n := lengthOf(log, claims)
+			list = append(list, successor{c.Log, n, c.Host, Value(log, n, prev)})
 			continue
 		}
 		if c.Log.Number != log.Number+1 || c.Prev == "" {
@@ -176,12 +177,12 @@ func successors(log Log, prev string, claims []Claim) []successor {
 			continue
 		}
 		if p.Pos != at {
-			head, at = Head(Value(log, p.Pos, prev)), p.Pos
+			value, at = Value(log, p.Pos, prev), p.Pos
 		}
-		if head != c.Prev && !mutant.Is(mutant.UnchainedRotation) {
+		if Head(value) != c.Prev && !mutant.Is(mutant.UnchainedRotation) {
 			continue
 		}
-		s := successor{c.Log, p.Pos, c.Host}
+		s := successor{c.Log, p.Pos, c.Host, value}
 		if !slices.ContainsFunc(list, func(x successor) bool { return x.log == s.log && x.forkAt == s.forkAt }) {
 			list = append(list, s)
 		}

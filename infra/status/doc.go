@@ -9,7 +9,7 @@
 //	s := status.Of(tree, host, here)  // what the symlink tree of here says
 //	meter.Observe(s, now)             // optional: delays in seconds
 //	json.Marshal(s)                   // the published form, see Schema
-//	events := status.Diff(old, s)     // what has changed
+//	events := status.Diff(old, s, newest) // what has changed
 //	why := status.Explain(s, res)     // why nothing is happening, and what to type
 //
 // Everything here is pure: no IO, no clock. A Status shares nothing with the

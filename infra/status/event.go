@@ -42,8 +42,9 @@ type Event struct {
 var quiet = []string{"last_heard", "lag_seconds", "fetch_lag_seconds"}
 
 // Diff lists what leads from old to s, hosts first, then each resource and its
-// members; old may be nil: then everything is new.
-func Diff(old, s *Status) ([]Event, error) {
+// members; old may be nil: then everything is new. newest is the newest stamp of
+// any link that s was made from.
+func Diff(old, s *Status, newest int64) ([]Event, error) {
 	if old == nil {
 		old = &Status{}
 	}
@@ -67,7 +68,7 @@ func Diff(old, s *Status) ([]Event, error) {
 			list = append(list, Event{Object: "member", Resource: name, Host: host, Alerts: memberAlerts(x, y)}.of(x, y))
 		}
 	}
-	return finish(list, s.latest)
+	return finish(list, stampText(newest))
 }
 
 // bare is a resource without its members, which have events of their own.

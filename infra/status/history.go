@@ -3,6 +3,7 @@
 package status
 
 import (
+	"slices"
 	"strings"
 
 	"mars/infra/history"
@@ -17,6 +18,9 @@ type reader struct {
 	claims    []history.Claim             // of all members, by number, then by host
 	end       symtree.VersionHead         // of the reference; Number 0: not known
 	lengths   map[int]symtree.VersionHead // of the reference's logs
+
+	others, own []history.Claim // memory for walkFrom
+	last        walked
 }
 
 func newReader(t *symtree.Tree, res string) *reader {
@@ -40,14 +44,44 @@ func (r *reader) walkFrom(host string, all bool) (way history.Way, ok bool) {
 		return way, false
 	}
 	prev, _ := r.t.Value(symtree.VersionPath(r.res, at.Number-1, host))
-	others, own := history.Apart(r.claims, host)
-	own = history.Since(own, r.t.SkipCheck(r.res, host), at.Number)
+	skip := r.t.SkipCheck(r.res, host)
+	r.others, r.own = history.ApartIn(r.others, r.own, r.claims, host)
 	here := history.Point{Log: history.Log{Number: at.Number, Origin: at.Origin}, Pos: at.Pos, Prev: prev}
-	way = history.Walk(here, others, own)
+	if r.last.same(here, skip, r.own) {
+		return r.last.way, true
+	}
+	own := history.Since(r.own, skip, at.Number)
+	way = history.Walk(here, r.others, own)
+	if way.Split == nil && way.Hole == nil && !jumps(r.own) {
+		r.last = walked{here, skip, slices.Clone(r.own), way}
+	}
 	if way.Split != nil && !all {
-		way = history.Walk(here, history.AfterSync(here, others, own, r.lead(host), r.syncEnd(host)), own)
+		way = history.Walk(here, history.AfterSync(here, r.others, own, r.lead(host), r.syncEnd(host)), own)
 	}
 	return way, true
+}
+
+// walked is a walk that found nothing to tell of any host. Another member that
+// stands at the same place and claims the same goes the same way: what the others
+// say, and what it says itself, differs in their names alone. In a healthy
+// cluster that is most of them.
+type walked struct {
+	here history.Point
+	skip int
+	own  []history.Claim
+	way  history.Way
+}
+
+// jumps tells whether a member went on behind a hole: that it says so of its own
+// logs is more than that another one says it.
+func jumps(own []history.Claim) bool {
+	return len(own) > 0 && slices.ContainsFunc(own[1:], func(c history.Claim) bool { return c.Prev == "" })
+}
+
+func (w *walked) same(here history.Point, skip int, own []history.Claim) bool {
+	return w.own != nil && w.here == here && w.skip == skip && slices.EqualFunc(w.own, own, func(a, b history.Claim) bool {
+		return a.Log == b.Log && a.Len == b.Len && a.Head == b.Head && a.Prev == b.Prev
+	})
 }
 
 // lead is whom a member follows: the designated primary, and where it is that

@@ -120,9 +120,13 @@ type Replay struct {
 }
 
 // MemberOf reads the status of one member.
-func MemberOf(t *symtree.Tree, res, host string) *Member { return newReader(t, res).member(host) }
+func MemberOf(t *symtree.Tree, res, host string) *Member {
+	m := new(Member)
+	newReader(t, res).member(m, host)
+	return m
+}
 
-func (r *reader) member(host string) *Member {
+func (r *reader) member(m *Member, host string) {
 	t, res := r.t, r.res
 	facts, switches := t.Folder(symtree.ActualDir(res, host)), t.Folder(symtree.TodoDir(res, host))
 	act := func(key string) int64 {
@@ -130,7 +134,7 @@ func (r *reader) member(host string) *Member {
 		return n
 	}
 	todo := switches.Bool
-	m := &Member{
+	*m = Member{
 		Host: host, Designated: t.Primary(res) == host, Primary: act(symtree.ActualIsPrimary) != 0, Emergency: act(symtree.ActualHasEmergency) != 0,
 		Disk:     Disk{Attached: act(symtree.ActualIsAttached) != 0, Size: Unknown},
 		Device:   Device{Opened: act(symtree.ActualOpenCount)},
@@ -160,7 +164,6 @@ func (r *reader) member(host string) *Member {
 	m.messages(t, res)
 	m.measure(r)
 	m.Disk.State = m.diskState()
-	return m
 }
 
 // rateOf turns the KiB/s of a link into bytes per second.

@@ -4,6 +4,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"mars/infra/lamport"
@@ -61,8 +62,6 @@ type Status struct {
 	Newest    string     `json:"newest_stamp"`     // of any link of the cluster and its hosts; those of resources do not count
 	Hosts     []Host     `json:"hosts"`
 	Resources []Resource `json:"resources"`
-
-	latest string // stamp of any link that was read
 }
 
 // Host is one host of the cluster.
@@ -117,13 +116,15 @@ type Message struct {
 func Of(t *symtree.Tree, host, here string) *Status {
 	s := &Status{
 		Schema: Schema, Version: Version, Host: host, Cluster: t.UUID(),
-		Insecure: t.Bool(symtree.DefaultsPath("insecure-network")), Newest: stampText(t.NewestOfCluster()), latest: stampText(t.Newest()),
+		Insecure: t.Bool(symtree.DefaultsPath("insecure-network")), Newest: stampText(t.NewestOfCluster()),
 		Hosts: []Host{}, Resources: []Resource{},
 	}
 	for _, h := range t.Hosts() {
 		s.Hosts = append(s.Hosts, hostOf(t, h))
 	}
-	for _, r := range t.Resources() {
+	names := t.Resources()
+	s.Resources = slices.Grow(s.Resources, len(names))
+	for _, r := range names {
 		s.Resources = append(s.Resources, ResourceOf(t, r, here))
 	}
 	return s
@@ -162,14 +163,17 @@ func hostOf(t *symtree.Tree, name string) Host {
 // ResourceOf reads the status of one resource from the tree of the host here.
 func ResourceOf(t *symtree.Tree, res, here string) Resource {
 	rd := newReader(t, res)
-	r := Resource{Name: res, Designated: t.Primary(res), Reference: rd.reference, Primaries: []string{}, Members: []Member{}}
+	r := Resource{Name: res, Designated: t.Primary(res), Reference: rd.reference, Primaries: []string{}}
 	r.Size, _ = t.Size(res)
 	if end := rd.end; end.Number > 0 {
 		r.End = Position{end.LogName(), end.Number, end.Pos}
 		r.endStamp, _ = t.Stamp(symtree.VersionPath(res, end.Number, r.Reference))
 	}
-	for _, h := range t.Members(res) {
-		m := rd.member(h)
+	members := t.Members(res)
+	r.Members = make([]Member, len(members))
+	for i, h := range members {
+		m := &r.Members[i]
+		rd.member(m, h)
 		m.Local = h == here
 		if m.Local {
 			m.Fetched = fetched(t, res, m)
@@ -178,7 +182,6 @@ func ResourceOf(t *symtree.Tree, res, here string) Resource {
 			r.Primaries = append(r.Primaries, h)
 		}
 		r.SplitBrain = r.SplitBrain || len(m.Splits) > 0
-		r.Members = append(r.Members, *m)
 	}
 	return r
 }

@@ -65,8 +65,8 @@ func TestOf(t *testing.T) {
 	}
 	later := pairTree()
 	later.SetLink("resource-r/todo-B/sync", "1", 2e15)
-	if s := running(later, "B"); s.Newest != "1000000.000000000" || s.latest != "2000000.000000000" {
-		t.Errorf("newest %s of the cluster, %s of all", s.Newest, s.latest)
+	if s := running(later, "B"); s.Newest != "1000000.000000000" {
+		t.Errorf("newest %s of the cluster", s.Newest)
 	}
 	a, b := s.FindHost("A"), s.FindHost("B")
 	if a.Alive != "yes" || a.RestSpace == nil || *a.RestSpace != -3 || b.RestSpace != nil || a.LastHeard != "1000000.000000000" {
@@ -253,7 +253,7 @@ func TestExplainAnything(t *testing.T) {
 				if len(e.Facts) == 0 || e.Healthy == (e.Command != "") || e.Healthy != e.Facts[len(e.Facts)-1].OK {
 					t.Errorf("%s -> %q at %s: %+v", it.Path, v, host, e)
 				}
-				if _, err := Diff(nil, s); err != nil {
+				if _, err := Diff(nil, s, begun); err != nil {
 					t.Error(err)
 				}
 			}
@@ -283,14 +283,14 @@ func TestDiff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tree := pairTree()
 			c.change(tree)
-			list, err := Diff(old, running(tree, "B"))
+			list, err := Diff(old, running(tree, "B"), tree.Newest())
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
 			for _, e := range list {
 				got = append(got, e.Event+" "+e.Object+" "+e.Resource+"/"+e.Host+": "+strings.Join(e.Changed, " ")+" | "+strings.Join(e.Alerts, " "))
-				if (e.Value == nil) != (e.Event == Destroy) || e.Schema != EventSchema || e.Version != EventVersion {
+				if e.Stamp != stampText(tree.Newest()) || (e.Value == nil) != (e.Event == Destroy) || e.Schema != EventSchema || e.Version != EventVersion {
 					t.Errorf("%+v", e)
 				}
 			}

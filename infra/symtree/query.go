@@ -157,7 +157,10 @@ func (t *Tree) Size(res string) (size int64, ok bool) {
 
 // SkipCheck is the log that a member may skip to, 0 for none.
 func (t *Tree) SkipCheck(res, host string) int {
-	value, _ := t.Value(SkipCheckPath(res, host))
+	value, ok := t.Value(SkipCheckPath(res, host))
+	if !ok {
+		return 0
+	}
 	n, err := ParseSkipCheck(value)
 	if err != nil {
 		return 0
