@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"mars/bricks/copy"
 	"mars/bricks/ifbrick"
 	"mars/bricks/translogger"
 	"mars/infra/brick"
@@ -40,12 +41,18 @@ type ResourceFigures struct {
 	Logger translogger.Stats
 
 	BufferUsed, BufferLimit int64 // bytes of the memory buffer
+	Pending                 int64 // bytes of it that are not on the disk yet
 	Flying                  int   // requests to disk and logs in flight
 
 	Fetched  int64 // bytes of logs received
 	Received int64 // bytes of data received by a sync
 	Equal    int64 // bytes that a sync found equal
+	Differed int64 // and different
 	Served   int64 // bytes sent to peers
+
+	// SyncEnded is when the last sync of this host's disk has ended, 0 for none
+	// since the node was started.
+	SyncEnded lamport.Stamp
 
 	// Oldest is the path of the oldest log on this host from which the numbers
 	// have no gap up to the newest one, empty if there is none.
@@ -80,10 +87,10 @@ func (n *Node) Measure(withStatus bool, done func(*Figures)) {
 	}
 	for i, r := range n.resources {
 		slot := &f.Resources[i]
-		oldest := oldestLog(n.tree, r.name)
+		oldest, ended := oldestLog(n.tree, r.name), r.syncEnded
 		r.wenv.Post(func() {
 			*slot = r.w.figures()
-			slot.Oldest = oldest
+			slot.Oldest, slot.SyncEnded = oldest, ended
 			n.env.Post(func() {
 				if open--; open == 0 {
 					f.list()
@@ -175,9 +182,10 @@ func (n *Node) note(changes []symtree.Change) {
 
 // counted is what the bricks of a worker counted that are gone.
 type counted struct {
-	device                         ifbrick.Stats
-	logger                         translogger.Stats
-	fetched, received, equal, sent int64
+	device                  ifbrick.Stats
+	logger                  translogger.Stats
+	fetched, received, sent int64
+	compared                copy.SyncStats
 }
 
 // retire keeps what a brick has counted that is being removed.
@@ -193,7 +201,8 @@ func (w *worker) retire(b *brick.Brick) {
 		w.past.fetched += w.fetch.src.Received()
 	case w.sync.brick != nil && w.sync.brick.Brick == b:
 		s := w.sync.brick.Stats()
-		w.past.received, w.past.equal = w.past.received+s.Travelled, w.past.equal+s.Equal
+		w.past.received += s.Travelled
+		w.past.compared.Equal, w.past.compared.Different = w.past.compared.Equal+s.Equal, w.past.compared.Different+s.Different
 	case w.srv != nil && w.srv.Brick == b:
 		w.past.sent += w.srv.Sent()
 	}
@@ -203,7 +212,7 @@ func (w *worker) retire(b *brick.Brick) {
 func (w *worker) figures() ResourceFigures {
 	f := ResourceFigures{
 		Name: w.res, Device: w.past.device, Logger: w.past.logger,
-		Fetched: w.fetchedBytes(), Received: w.past.received, Equal: w.past.equal, Served: w.past.sent,
+		Fetched: w.fetchedBytes(), Received: w.past.received, Equal: w.past.compared.Equal, Differed: w.past.compared.Different, Served: w.past.sent,
 	}
 	if w.dev != nil {
 		s := w.dev.Stats()
@@ -212,10 +221,11 @@ func (w *worker) figures() ResourceFigures {
 	if w.logger != nil {
 		s := w.logger.Stats()
 		f.Logger.Add(&s)
-		f.BufferUsed, f.BufferLimit = w.logger.MemUsed(), w.logger.MemLimit()
+		f.BufferUsed, f.BufferLimit, f.Pending = w.logger.MemUsed(), w.logger.MemLimit(), w.logger.Pending()
 	}
 	if b := w.sync.brick; b != nil {
-		f.Received, f.Equal = f.Received+b.Stats().Travelled, f.Equal+b.Stats().Equal
+		s := b.Stats()
+		f.Received, f.Equal, f.Differed = f.Received+s.Travelled, f.Equal+s.Equal, f.Differed+s.Different
 	}
 	if w.srv != nil {
 		f.Served += w.srv.Sent()

@@ -56,6 +56,9 @@ func TestSimFigures(t *testing.T) {
 	if r.Received+r.Equal < diskSize || r.Fetched == 0 || r.Logger.ReplayBytes == 0 || r.Device.Writes != 0 {
 		t.Errorf("secondary: %+v", r)
 	}
+	if at := f.Status.Resource("r").Member("b").Replay; r.SyncEnded == 0 || r.Equal == 0 || r.Differed == 0 || r.Differed%4096 != 0 || r.Differed > r.Received || !at.Known {
+		t.Errorf("secondary: %+v", r)
+	}
 	if m := f.Status.Resource("r").Member("b"); m.Lag != 0 || m.LagSeconds == nil || *m.LagSeconds != 0 || m.FetchLagSeconds == nil || !m.UpToDate() {
 		t.Errorf("secondary: %+v", m)
 	}

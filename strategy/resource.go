@@ -7,6 +7,7 @@ import (
 
 	"mars/infra/env"
 	"mars/infra/history"
+	"mars/infra/lamport"
 	"mars/infra/status"
 	"mars/infra/symtree"
 	"mars/infra/wire"
@@ -24,8 +25,9 @@ type resource struct {
 	plan   bool // sent is valid
 	forced bool
 
-	due       bool       // to be decided anew in the next round
-	stepping  bool       // a step is being committed
+	due       bool // to be decided anew in the next round
+	stepping  bool // a step is being committed
+	syncEnded lamport.Stamp
 	positions []position // to be published, in order
 	saying    bool       // the first of them is being committed
 	busyAct   bool       // actual-* links are being committed
@@ -386,8 +388,10 @@ func (r *resource) finishSync(f *Facts) {
 			r.kick()
 			return
 		}
-		n.commit([]symtree.Change{symtree.Set(symtree.SyncStatusPath(r.name, n.me), symtree.FormatInt(f.Size), n.stamp())}, func(error) {
-			r.stepping = false
+		n.commit([]symtree.Change{symtree.Set(symtree.SyncStatusPath(r.name, n.me), symtree.FormatInt(f.Size), n.stamp())}, func(err error) {
+			if r.stepping = false; err == nil {
+				r.syncEnded = lamport.Stamp(n.stamp())
+			}
 			r.kick()
 		})
 	})

@@ -224,6 +224,9 @@ func (j *job) compare() {
 			run = nil
 			continue
 		}
+		if finer == 0 {
+			s.stats.Different += n
+		}
 		if run == nil {
 			run = &job{s: s, chunk: j.chunk, pos: j.pos + at, gran: finer}
 			s.add(run)

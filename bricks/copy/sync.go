@@ -38,6 +38,7 @@ type SyncParams struct {
 type SyncStats struct {
 	Compared  int64 // by digest, coarse
 	Equal     int64 // of those, found equal
+	Different int64 // and different, by the finest digest
 	Travelled int64 // of data read from A
 	Written   int64 // to B
 }

@@ -74,8 +74,7 @@ type Brick struct {
 
 // New makes a brick, off. path is its identity within g.
 func New(g *brick.Graph, e env.Env, path string, p Params) (*Brick, error) {
-	b := &Brick{env: e, par: p, size: p.Size}
-	b.stats.Time.Base = int64(50 * time.Microsecond)
+	b := &Brick{env: e, par: p, size: p.Size, stats: newStats()}
 	gb, err := g.Add(&Type, p.DeviceName, path, b)
 	if err != nil {
 		return nil, err

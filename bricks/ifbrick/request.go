@@ -23,8 +23,25 @@ type Stats struct {
 	Mrefs                           uint64 // started
 	InFlight                        int    // requests not answered
 
-	// Time is from request to answer in nanoseconds, as the executor saw it.
-	Time measure.Histogram
+	// Times are from request to answer in nanoseconds, as the executor saw it, by
+	// operation; what is none of them is not counted.
+	Times [Timed]measure.Histogram
+}
+
+// What Stats.Times has.
+const (
+	TimeRead = iota
+	TimeWrite
+	TimeZero // discard and write-zeroes
+	TimeFlush
+	Timed // how many there are
+)
+
+func newStats() (s Stats) {
+	for i := range s.Times {
+		s.Times[i].Base = int64(50 * time.Microsecond)
+	}
+	return s
 }
 
 // Add adds what another brick has counted.
@@ -39,7 +56,9 @@ func (s *Stats) Add(o *Stats) {
 		*c.to += c.from
 	}
 	s.InFlight += o.InFlight
-	s.Time.Merge(&o.Time)
+	for i := range s.Times {
+		s.Times[i].Merge(&o.Times[i])
+	}
 }
 
 // Stats returns the counters.
@@ -192,6 +211,21 @@ func (f *flight) MrefDone(m *block.Mref, err error) {
 	f.end()
 }
 
+// timeOf is where the time of a request is counted, Timed for nowhere.
+func timeOf(op env.DevOp) int {
+	switch op {
+	case env.DevRead:
+		return TimeRead
+	case env.DevWrite:
+		return TimeWrite
+	case env.DevDiscard, env.DevWriteZeroes:
+		return TimeZero
+	case env.DevFlush:
+		return TimeFlush
+	}
+	return Timed
+}
+
 // end answers the request if nothing of it is left to do.
 func (f *flight) end() {
 	if f.pending > 0 || f.issuing {
@@ -203,7 +237,9 @@ func (f *flight) end() {
 		b.stats.Errors++
 	}
 	b.stats.InFlight--
-	b.stats.Time.Add(int64(b.env.Mono() - f.since))
+	if i := timeOf(r.Op); i < Timed {
+		b.stats.Times[i].Add(int64(b.env.Mono() - f.since))
+	}
 	dev.Complete(r, err)
 	switch {
 	case b.stats.InFlight > 0:

@@ -111,10 +111,12 @@ func TestTranslation(t *testing.T) {
 	}
 	want := Stats{Reads: 1, Writes: 2, Flushes: 1, Zeroes: 2, ReadBytes: 6144, WriteBytes: 12288, ZeroByte: 5120, Mrefs: 10}
 	got := r.b.Stats()
-	if n := got.Time.Count(); n != 6 {
-		t.Errorf("the time of %d requests was taken, want 6", n)
+	for i, n := range [...]uint64{TimeRead: 1, TimeWrite: 2, TimeZero: 2, TimeFlush: 1} {
+		if c := got.Times[i].Count(); c != n || got.Times[i].Bound(0) != 50_000 {
+			t.Errorf("the time of %d requests was taken at %d, want %d", c, i, n)
+		}
 	}
-	got.Time = want.Time
+	got.Times = want.Times
 	if got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}

@@ -174,6 +174,10 @@ func (l *Logger) Stats() Stats { return l.stats }
 // MemUsed is how many bytes the memory buffer accounts for.
 func (l *Logger) MemUsed() int64 { return l.buf.used }
 
+// Pending is how many bytes of the memory buffer are not on the disk yet, by whole
+// pages.
+func (l *Logger) Pending() int64 { return int64(l.buf.bufs) << pageShift }
+
 // MemLimit is at how many bytes writers are held.
 func (l *Logger) MemLimit() int64 { return l.tune.MemLimit }
 

@@ -15,6 +15,9 @@ func TestBatchStats(t *testing.T) {
 	for i := range int64(40) {
 		r.do(block.Write, i*4096, 4096, false, nil)
 	}
+	if n := r.lg.Pending(); n <= 0 || n > 40*4096 {
+		t.Errorf("%d bytes are to be written back, of %d", n, 40*4096)
+	}
 	r.sync()
 	s := r.lg.Stats()
 	if s.Batches == 0 || s.BatchTime.Count() != uint64(s.Batches) || s.BatchBytes.Count() != uint64(s.Batches) {
@@ -30,4 +33,7 @@ func TestBatchStats(t *testing.T) {
 		t.Errorf("twice %+v is not %+v", s, sum)
 	}
 	r.off()
+	if n := r.lg.Pending(); n != 0 {
+		t.Errorf("%d bytes are to be written back when it is off", n)
+	}
 }

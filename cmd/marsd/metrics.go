@@ -5,11 +5,13 @@ import (
 	"runtime"
 	"time"
 
+	"mars/bricks/ifbrick"
 	"mars/infra/env"
 	"mars/infra/env/osenv"
 	"mars/infra/lamport"
 	"mars/infra/measure"
 	"mars/infra/status"
+	"mars/infra/wire"
 	"mars/strategy"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,7 +62,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	p.value("mars_tree_entries", float64(f.Entries))
-	p.value("mars_lamport_ahead_seconds", f.Skew.Seconds())
+	p.value("mars_lamport_skew_seconds", f.Skew.Seconds())
 	p.value("mars_lamport_refused_total", float64(f.Refused))
 	p.hosts(f, c.wall())
 	p.network()
@@ -128,6 +130,8 @@ func (p *page) network() {
 	for _, t := range p.c.traffic() {
 		p.value("mars_net_bytes_total", float64(t.Received), t.Host, channels[t.Port], "received")
 		p.value("mars_net_bytes_total", float64(t.Sent), t.Host, channels[t.Port], "sent")
+		p.value("mars_net_raw_bytes_total", float64(t.RawReceived), t.Host, channels[t.Port], "received")
+		p.value("mars_net_raw_bytes_total", float64(t.RawSent), t.Host, channels[t.Port], "sent")
 		if old := rtt[t.Host]; t.RTT > 0 && (old == 0 || t.RTT < old) {
 			rtt[t.Host] = t.RTT
 		}
@@ -165,6 +169,24 @@ func (p *page) resource(r *status.Resource) {
 		m := &r.Members[i]
 		p.member(r.Name, m)
 		p.lag(r.Name, m)
+		p.positions(r, m)
+	}
+}
+
+// positions are how far a member has come, as far as that is known here.
+func (p *page) positions(r *status.Resource, m *status.Member) {
+	at := func(stage string, number int, pos int64) {
+		p.value("mars_log_number", float64(number), r.Name, m.Host, stage)
+		p.value("mars_log_position_bytes", float64(pos), r.Name, m.Host, stage)
+	}
+	if m.Host == r.Reference && r.End.Number > 0 {
+		at("written", r.End.Number, r.End.Pos)
+	}
+	if number, pos, ok := m.FetchedTo(); ok {
+		at("fetched", number, pos)
+	}
+	if m.Replay.Known {
+		at("replayed", m.Replay.Number, m.Replay.Pos)
 	}
 }
 
@@ -174,18 +196,17 @@ func (p *page) member(res string, m *status.Member) {
 		value float64
 	}{
 		{"mars_resource_designated_primary", bit(m.Designated)},
-		{"mars_resource_primary", bit(m.Primary)},
 		{"mars_split_brain", bit(len(m.Splits) > 0)},
 		{"mars_resource_blocked", bit(m.Why != "")},
 		{"mars_replay_failed", bit(m.Replay.Code < 0)},
-		{"mars_log_position_bytes", float64(m.Replay.Pos)},
-		{"mars_log_number", float64(m.Replay.Number)},
 		{"mars_sync_remaining_bytes", float64(max(m.Sync.Total-m.Sync.Done, 0))},
 		{"mars_device_present", bit(m.Device.Present)},
 		{"mars_device_opened", float64(m.Device.Opened)},
 	} {
 		p.value(g.name, g.value, res, m.Host)
 	}
+	p.value("mars_resource_role", bit(m.Primary), res, m.Host, "primary")
+	p.value("mars_resource_role", bit(!m.Primary), res, m.Host, "secondary")
 	for _, s := range status.DiskStates() {
 		p.value("mars_disk_state", bit(s == m.Disk.State), res, m.Host, s)
 	}
@@ -206,14 +227,20 @@ func (p *page) lag(res string, m *status.Member) {
 	p.value("mars_replication_lag_seconds", *m.FetchLagSeconds, res, m.Host, "fetched")
 }
 
+// chunks of a sync's finest comparison.
+func chunks(bytes int64) float64 { return float64((bytes + wire.Fine - 1) / wire.Fine) }
+
 func (p *page) counters(r *strategy.ResourceFigures) {
 	d, l := &r.Device, &r.Logger
 	for _, op := range []struct {
 		name       string
 		ios, bytes uint64
+		time       int
 	}{
-		{"read", d.Reads, d.ReadBytes}, {"write", d.Writes, d.WriteBytes}, {"discard", d.Zeroes, d.ZeroByte}, {"flush", d.Flushes, 0},
+		{"read", d.Reads, d.ReadBytes, ifbrick.TimeRead}, {"write", d.Writes, d.WriteBytes, ifbrick.TimeWrite},
+		{"discard", d.Zeroes, d.ZeroByte, ifbrick.TimeZero}, {"flush", d.Flushes, 0, ifbrick.TimeFlush},
 	} {
+		p.spread("mars_device_io_duration_seconds", &d.Times[op.time], 1e9, r.Name, op.name)
 		p.value("mars_device_ios_total", float64(op.ios), r.Name, op.name)
 		if op.name != "flush" {
 			p.value("mars_device_io_bytes_total", float64(op.bytes), r.Name, op.name)
@@ -229,6 +256,7 @@ func (p *page) counters(r *strategy.ResourceFigures) {
 		{"mars_log_held_writes_total", float64(l.Held)},
 		{"mars_buffer_used_bytes", float64(r.BufferUsed)},
 		{"mars_buffer_limit_bytes", float64(r.BufferLimit)},
+		{"mars_writeback_pending_bytes", float64(r.Pending)},
 		{"mars_writeback_ios_total", float64(l.DiskWrites)},
 		{"mars_writeback_bytes_total", float64(l.DiskBytes)},
 		{"mars_writeback_errors_total", float64(l.DiskErrors)},
@@ -239,10 +267,14 @@ func (p *page) counters(r *strategy.ResourceFigures) {
 	} {
 		p.value(c.name, c.value, r.Name)
 	}
-	p.value("mars_sync_bytes_total", float64(r.Equal), r.Name, "equal")
-	p.value("mars_sync_bytes_total", float64(r.Received), r.Name, "received")
-	p.spread("mars_device_io_duration_seconds", &d.Time, 1e9, r.Name)
-	p.spread("mars_log_append_duration_seconds", &l.BatchTime, 1e9, r.Name)
+	p.value("mars_sync_bytes_total", float64(r.Equal), r.Name, "matched")
+	p.value("mars_sync_bytes_total", float64(r.Received), r.Name, "sent")
+	p.value("mars_verify_chunks_total", chunks(r.Equal), r.Name, "equal")
+	p.value("mars_verify_chunks_total", chunks(r.Differed), r.Name, "different")
+	if r.SyncEnded > 0 {
+		p.value("mars_verify_last_complete_timestamp_seconds", float64(r.SyncEnded)/1e9, r.Name)
+	}
+	p.spread("mars_log_fsync_duration_seconds", &l.BatchTime, 1e9, r.Name)
 	p.spread("mars_log_batch_bytes", &l.BatchBytes, 1, r.Name)
 	p.spread("mars_log_batch_records", &l.BatchRecords, 1, r.Name)
 }

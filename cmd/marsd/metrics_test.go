@@ -41,7 +41,7 @@ func someFigures() *strategy.Figures {
 	var m status.Meter
 	m.Observe(s, 1_003_000_000_000)
 	f := &strategy.Figures{Status: s, Peers: []strategy.PeerFigures{{Host: "A", Connected: true}}, Entries: 20, Skew: time.Second,
-		Resources: []strategy.ResourceFigures{{Name: "r", BufferUsed: 10, BufferLimit: 20, Fetched: 300, Equal: 7, Received: 8, Oldest: "resource-r/log-000000001-A"}}}
+		Resources: []strategy.ResourceFigures{{Name: "r", BufferUsed: 10, BufferLimit: 20, Fetched: 300, Equal: 7, Received: 8, Differed: 4097, Pending: 5, SyncEnded: 7_500_000_000, Oldest: "resource-r/log-000000001-A"}}}
 	l := &f.Resources[0].Logger
 	l.BatchTime = measure.Histogram{Base: 50_000}
 	l.BatchTime.Add(60_000)
@@ -52,7 +52,7 @@ func someFigures() *strategy.Figures {
 func testCollector(t *testing.T, f *strategy.Figures, err error) *collector {
 	traffic := func() []osenv.Traffic {
 		return []osenv.Traffic{
-			{Host: "A", Port: env.PortTree, Received: 10, Sent: 20, RTT: 3 * time.Millisecond},
+			{Host: "A", Port: env.PortTree, Received: 10, Sent: 20, RawReceived: 6, RawSent: 16, RTT: 3 * time.Millisecond},
 			{Host: "A", Port: env.PortLog, Received: 30, Sent: 40, RTT: 2 * time.Millisecond},
 			{Host: "C", Port: env.PortSync, Received: 50},
 		}
@@ -139,6 +139,18 @@ mars_emergency_level{peer="B"} 0
 # HELP mars_history_span_seconds Age of the first record of the oldest log on this host from which logs are here without a gap.
 # TYPE mars_history_span_seconds gauge
 mars_history_span_seconds{resource="r"} 60
+# HELP mars_log_number Number of the log that a member has come to, by stage.
+# TYPE mars_log_number gauge
+mars_log_number{peer="A",resource="r",stage="replayed"} 1
+mars_log_number{peer="A",resource="r",stage="written"} 1
+mars_log_number{peer="B",resource="r",stage="fetched"} 1
+mars_log_number{peer="B",resource="r",stage="replayed"} 1
+# HELP mars_log_position_bytes Position of a member in the log of mars_log_number, by stage; written is told of the member alone that the others are measured by.
+# TYPE mars_log_position_bytes gauge
+mars_log_position_bytes{peer="A",resource="r",stage="replayed"} 500
+mars_log_position_bytes{peer="A",resource="r",stage="written"} 500
+mars_log_position_bytes{peer="B",resource="r",stage="fetched"} 300
+mars_log_position_bytes{peer="B",resource="r",stage="replayed"} 100
 # HELP mars_net_bytes_total Bytes on connections with another host, encryption included, by channel (tree, log, sync) and direction (received, sent).
 # TYPE mars_net_bytes_total counter
 mars_net_bytes_total{channel="log",dir="received",peer="A"} 30
@@ -147,6 +159,14 @@ mars_net_bytes_total{channel="sync",dir="received",peer="C"} 50
 mars_net_bytes_total{channel="sync",dir="sent",peer="C"} 0
 mars_net_bytes_total{channel="tree",dir="received",peer="A"} 10
 mars_net_bytes_total{channel="tree",dir="sent",peer="A"} 20
+# HELP mars_net_raw_bytes_total The same before framing and encryption: bytes of the messages alone. Nothing is compressed.
+# TYPE mars_net_raw_bytes_total counter
+mars_net_raw_bytes_total{channel="log",dir="received",peer="A"} 0
+mars_net_raw_bytes_total{channel="log",dir="sent",peer="A"} 0
+mars_net_raw_bytes_total{channel="sync",dir="received",peer="C"} 0
+mars_net_raw_bytes_total{channel="sync",dir="sent",peer="C"} 0
+mars_net_raw_bytes_total{channel="tree",dir="received",peer="A"} 6
+mars_net_raw_bytes_total{channel="tree",dir="sent",peer="A"} 16
 # HELP mars_peer_last_heard_seconds Age of the last sign of life of another host.
 # TYPE mars_peer_last_heard_seconds gauge
 mars_peer_last_heard_seconds{peer="A"} 10
@@ -163,9 +183,30 @@ mars_replication_lag_bytes{peer="B",resource="r",stage="replayed"} 400
 mars_replication_lag_seconds{peer="A",resource="r",stage="replayed"} 0
 mars_replication_lag_seconds{peer="B",resource="r",stage="fetched"} 3
 mars_replication_lag_seconds{peer="B",resource="r",stage="replayed"} 3
+# HELP mars_resource_role 1 for the role that a member actually has: primary or secondary.
+# TYPE mars_resource_role gauge
+mars_resource_role{peer="A",resource="r",role="primary"} 1
+mars_resource_role{peer="A",resource="r",role="secondary"} 0
+mars_resource_role{peer="B",resource="r",role="primary"} 0
+mars_resource_role{peer="B",resource="r",role="secondary"} 1
+# HELP mars_sync_bytes_total Bytes of syncs of the disk of this host, by kind: matched (found equal by digests), sent (by the primary).
+# TYPE mars_sync_bytes_total counter
+mars_sync_bytes_total{kind="matched",resource="r"} 7
+mars_sync_bytes_total{kind="sent",resource="r"} 8
+# HELP mars_verify_chunks_total Chunks of 4 KiB of the disk of this host that syncs have compared with the primary's, by result: equal, different.
+# TYPE mars_verify_chunks_total counter
+mars_verify_chunks_total{resource="r",result="different"} 2
+mars_verify_chunks_total{resource="r",result="equal"} 1
+# HELP mars_verify_last_complete_timestamp_seconds When the last sync ended that went to the end of the disk of this host; absent if none has since marsd was started.
+# TYPE mars_verify_last_complete_timestamp_seconds gauge
+mars_verify_last_complete_timestamp_seconds{resource="r"} 7.5
+# HELP mars_writeback_pending_bytes Bytes of the logger's buffer that are not on the disk yet, by whole pages.
+# TYPE mars_writeback_pending_bytes gauge
+mars_writeback_pending_bytes{resource="r"} 5
 `
 	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "mars_disk_state", "mars_emergency_level", "mars_history_span_seconds", "mars_net_bytes_total", "mars_peer_rtt_seconds", "mars_peer_last_heard_seconds",
-		"mars_replication_lag_bytes", "mars_replication_lag_seconds"); err != nil {
+		"mars_replication_lag_bytes", "mars_replication_lag_seconds", "mars_log_number", "mars_log_position_bytes", "mars_net_raw_bytes_total", "mars_resource_role", "mars_sync_bytes_total",
+		"mars_verify_chunks_total", "mars_verify_last_complete_timestamp_seconds", "mars_writeback_pending_bytes"); err != nil {
 		t.Error(err)
 	}
 }
@@ -209,7 +250,7 @@ func TestMetricServer(t *testing.T) {
 		}
 		url := "http://" + s.addr.String()
 		code, text := get(t, url+"/metrics")
-		if code != 200 || !strings.Contains(text, `mars_log_append_duration_seconds_bucket{resource="r",le="0.0001"} 1`) || !strings.Contains(text, "go_goroutines") {
+		if code != 200 || !strings.Contains(text, `mars_log_fsync_duration_seconds_bucket{resource="r",le="0.0001"} 1`) || !strings.Contains(text, "go_goroutines") {
 			t.Errorf("%d %s", code, text)
 		}
 		code, _ = get(t, url+"/debug/pprof/")

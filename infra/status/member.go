@@ -213,6 +213,11 @@ func (m *Member) SetFetched(number int, pos, ahead int64) {
 	}
 }
 
+// FetchedTo is what SetFetched was told; ok is false if it was not.
+func (m *Member) FetchedTo() (number int, pos int64, ok bool) {
+	return m.fetchedAt.number, m.fetchedAt.pos, m.fetchedAt.number > 0
+}
+
 // Consistent: the disk holds a past version of the resource.
 func (m *Member) Consistent() bool { return m.Replay.Known && m.Sync.Finished() && m.Sync.Passed }
 

@@ -136,8 +136,8 @@ func checkCounters(t *testing.T, a *node) {
 	_, text := a.metric("mars_up")
 	for _, name := range []string{
 		`mars_device_io_bytes_total{op="write",resource="mydata"}`, `mars_log_append_bytes_total{resource="mydata"}`,
-		`mars_log_append_duration_seconds_count{resource="mydata"}`, `mars_log_batch_records_count{resource="mydata"}`,
-		`mars_serve_bytes_total{resource="mydata"}`, `mars_buffer_limit_bytes{resource="mydata"}`, `mars_device_io_duration_seconds_count{resource="mydata"}`,
+		`mars_log_fsync_duration_seconds_count{resource="mydata"}`, `mars_log_batch_records_count{resource="mydata"}`,
+		`mars_serve_bytes_total{resource="mydata"}`, `mars_buffer_limit_bytes{resource="mydata"}`, `mars_device_io_duration_seconds_count{op="write",resource="mydata"}`,
 	} {
 		if v, _ := a.metric(name); v <= 0 {
 			t.Errorf("%s is %v in\n%s", name, v, text)

@@ -55,6 +55,7 @@ type conn struct {
 	inBytes    int
 
 	out, spare []byte
+	outRaw     int // bytes of messages in out
 	writing    int // taken by the writer, not yet written
 	high       bool
 }
@@ -186,6 +187,7 @@ func (c *conn) Send(f []byte) {
 	}
 	c.out = binary.LittleEndian.AppendUint32(c.out, uint32(len(f)))
 	c.out = append(c.out, f...)
+	c.outRaw += len(f)
 	c.high = c.high || queued > lowWater
 	c.mu.Unlock()
 	c.nudge()

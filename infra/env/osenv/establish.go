@@ -25,8 +25,9 @@ type liveConn struct {
 	lastRead  atomic.Int64 // nanoseconds after made, 0: none
 	lastWrite atomic.Int64
 
-	received, sent atomic.Int64 // bytes
-	retired        bool         // counted by traffic, whose lock guards it
+	received, sent       atomic.Int64 // bytes
+	rawReceived, rawSent atomic.Int64 // of those, the messages'
+	retired              bool         // counted by traffic, whose lock guards it
 }
 
 func newLiveConn(nc net.Conn, times *netTimes) *liveConn {

@@ -137,6 +137,7 @@ func (c *conn) readFrames(br *bufio.Reader) error {
 			return c.readError(err)
 		}
 		c.limitRead(0)
+		c.live.rawReceived.Add(int64(n))
 		if !c.push(f) {
 			return env.ErrClosed
 		}
@@ -200,7 +201,7 @@ func (c *conn) writeLoop(stream net.Conn) {
 	idle := time.NewTimer(c.w.untilBeat(time.Now()))
 	defer idle.Stop()
 	for {
-		buf, over := c.takeOut()
+		buf, raw, over := c.takeOut()
 		if over {
 			break
 		}
@@ -209,6 +210,7 @@ func (c *conn) writeLoop(stream net.Conn) {
 				c.end(fmt.Errorf("send: %w", err))
 				break
 			}
+			c.live.rawSent.Add(int64(raw))
 			idle.Reset(c.w.untilBeat(time.Now()))
 			continue
 		}
@@ -244,19 +246,21 @@ func (w *network) untilBeat(now time.Time) time.Duration {
 	return d
 }
 
-// takeOut takes all that is queued; over tells that nothing will come any more.
-func (c *conn) takeOut() (buf []byte, over bool) {
+// takeOut takes all that is queued, of which raw bytes are messages; over tells that
+// nothing will come any more.
+func (c *conn) takeOut() (buf []byte, raw int, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended && !c.own {
-		return nil, true
+		return nil, 0, true
 	}
 	if len(c.out) == 0 {
-		return nil, c.ended
+		return nil, 0, c.ended
 	}
 	buf, c.out, c.spare = c.out, c.spare, nil
+	raw, c.outRaw = c.outRaw, 0
 	c.writing = len(buf)
-	return buf, false
+	return buf, raw, false
 }
 
 func (c *conn) keepalive() {

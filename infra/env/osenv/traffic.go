@@ -19,6 +19,8 @@ type Traffic struct {
 	Host           string
 	Port           int // of env.PortTree
 	Received, Sent int64
+	// RawReceived and RawSent are the bytes of the messages alone.
+	RawReceived, RawSent int64
 	// RTT is the smoothed round-trip time that TCP has measured, the shortest
 	// of the connections that live now; 0: not known.
 	RTT time.Duration
@@ -47,12 +49,18 @@ func (t *traffic) of(key trafficKey) *Traffic {
 	return x
 }
 
+// add adds what a connection has carried.
+func (t *Traffic) add(c *liveConn) {
+	t.Received, t.Sent = t.Received+c.received.Load(), t.Sent+c.sent.Load()
+	t.RawReceived, t.RawSent = t.RawReceived+c.rawReceived.Load(), t.RawSent+c.rawSent.Load()
+}
+
 // retire keeps what a connection has carried, which ends now.
 func (t *traffic) retire(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	x := t.of(trafficKey{c.Peer().Host, c.port})
-	x.Received, x.Sent = x.Received+c.live.received.Load(), x.Sent+c.live.sent.Load()
+	x.add(c.live)
 	c.live.retired = true
 }
 
@@ -85,7 +93,7 @@ func (n *Node) Traffic() []Traffic {
 			x = &Traffic{Host: key.host, Port: key.port}
 			sums[key] = x
 		}
-		x.Received, x.Sent = x.Received+live.received.Load(), x.Sent+live.sent.Load()
+		x.add(live)
 		if rtt := live.rtt(); rtt > 0 && (x.RTT == 0 || rtt < x.RTT) {
 			x.RTT = rtt
 		}

@@ -32,7 +32,7 @@ func TestTraffic(t *testing.T) {
 		}
 		for _, closed := range []bool{false, true} {
 			ta, tb := look(na, "b"), look(nb, "a")
-			if ta.Sent < frames*size || ta.Sent > frames*size*11/10 || tb.Received < frames*size || tb.Received > ta.Sent {
+			if ta.Sent < frames*size || ta.Sent > frames*size*11/10 || tb.Received < frames*size || tb.Received > ta.Sent || ta.RawSent != frames*size || tb.RawReceived != frames*size {
 				t.Errorf("closed %v: %d bytes were sent, counted: %+v and %+v", closed, frames*size, ta, tb)
 			}
 			if !closed && (ta.RTT <= 0 || tb.RTT <= 0) {
@@ -45,7 +45,7 @@ func TestTraffic(t *testing.T) {
 			}
 		}
 		na.net.wg.Wait()
-		if ta := look(na, "b"); ta.Sent < frames*size || ta.Sent > frames*size*11/10 || ta.RTT != 0 {
+		if ta := look(na, "b"); ta.Sent < frames*size || ta.Sent > frames*size*11/10 || ta.RawSent != frames*size || ta.RTT != 0 {
 			t.Errorf("of what is gone: %+v", ta)
 		}
 	})
