@@ -94,6 +94,19 @@
 // sent, not taken, not deleted and not written. Besides them the directories
 // hold ".tmp..." (a link being made) and ".deleted-NAME" (a deletion marker).
 //
+// # Keys
+//
+// Of todo-HOST: attach, connect (fetch logs), sync, allow-replay, each 0 or 1;
+// emergency-limit, percent. Of actual-HOST in a resource, 0 or 1: is-attached,
+// is-primary, is-replaying, is-copying (logs), is-syncing, device-NAME, has-emergency,
+// is-emergency, logfile-update and copy-syncstatus-HOST (the LEDs of fetch and
+// sync). KiB/s: replay_rate, file_rate, sync_rate. Further: open-count;
+// replay-code, negative where replay has stopped for good; and (*) disk-error,
+// log-error, split-brain and why, a text or (none). Of actual-HOST of the cluster:
+// devices (*), what the host lacks for its devices. Of local-HOST, with the tunable
+// show_connections: connection-fetch-PEER and connection-sync-PEER, -1 broken, 0
+// being made, 1 there.
+//
 // # Version links
 //
 //	HEAD   = MD5,log-N-ORIGIN,POS
