@@ -200,6 +200,35 @@ func TestAttachDetach(t *testing.T) {
 	a.refused("detach r --force", 1, "is in use (3 times)")
 }
 
+// TestDetachTorn: a disk that was left between two versions is not called free of
+// mars without a word.
+func TestDetachTorn(t *testing.T) {
+	const torn = "300 bytes of logs behind log-000000001-A,100 may be on it in part"
+	for _, line := range []string{"detach r", "down r", "down all"} {
+		for value, want := range map[string]string{"log-000000001-A,100,300": torn, "log-000000001-A,500,0": ""} {
+			s := newPair(t, "B")
+			if line == "detach r" {
+				s.must("pause-sync r")
+				s.must("pause-replay r")
+			}
+			s.react = func() { s.set("resource-r/actual-B/is-attached", "0", "resource-r/replay-B", value); s.react = nil }
+			s.must(line)
+			if got := s.err.String(); (want == "") != (got == "") || !strings.Contains(got, want) {
+				t.Errorf("%s at %s: %q, want %q", line, value, got, want)
+			}
+			if s.must("status r"); strings.Contains(s.out.String(), "in the middle of a write") != (want != "") {
+				t.Errorf("at %s: %s", value, s.out.String())
+			}
+		}
+	}
+	s := newPair(t, "B") // attached: what is behind the position is on its way
+	s.set("resource-r/replay-B", "log-000000001-A,100,300")
+	s.must("down r --timeout=0")
+	if strings.Contains(s.err.String(), "in part") {
+		t.Error(s.err.String())
+	}
+}
+
 func TestUpDown(t *testing.T) {
 	s := newPair(t, "B")
 	s.react = func() {

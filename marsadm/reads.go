@@ -184,7 +184,8 @@ func readsOwn(x *run, _, below string) env.Want {
 // readsSwitch is for switches of the acting host.
 func readsSwitch(x *run, _, below string) env.Want {
 	device := strings.HasPrefix(below, "actual-"+x.host+"/"+symtree.ActualDevice("")) || below == "device-"+x.host
-	return max(just(strings.HasPrefix(below, "todo-") && ofHost(below, x.host)), value(basic(x, below) || device ||
+	torn := below == "replay-"+x.host || below == "syncstatus-"+x.host // see warnWindow
+	return max(just(strings.HasPrefix(below, "todo-") && ofHost(below, x.host)), value(basic(x, below) || device || torn ||
 		fact(below, x.host, symtree.ActualIsAttached, symtree.ActualIsPrimary, symtree.ActualIsReplaying, symtree.ActualIsSyncing, symtree.ActualOpenCount, actualWhy)))
 }
 

@@ -15,6 +15,9 @@ func readScenes() map[string]func(s *fakeSys) {
 	return map[string]func(s *fakeSys){
 		"plain":    func(*fakeSys) {},
 		"detached": func(s *fakeSys) { s.set("resource-r/todo-B/attach", "0", "resource-r/actual-B/is-attached", "0") },
+		"torn": func(s *fakeSys) {
+			s.set("resource-r/todo-B/attach", "0", "resource-r/actual-B/is-attached", "0", "resource-r/replay-B", "log-000000001-A,100,300")
+		},
 		"primary": func(s *fakeSys) {
 			s.set("resource-r/primary", "B", "resource-r/actual-B/is-primary", "1", "resource-r/actual-A/is-primary", "0")
 			s.file(symtree.LogPath("r", 2, "B"), 10)

@@ -93,6 +93,8 @@ func diskDetail(m *status.Member) string {
 		return ""
 	case m.Switches.Attach:
 		return ", not yet attached"
+	case m.Torn():
+		return fmt.Sprintf(" in the middle of a write: %s behind its position may be there in part", bytesText(m.Replay.Dirty))
 	}
 	return ""
 }

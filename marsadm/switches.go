@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mars/infra/status"
 	"mars/infra/symtree"
 )
 
@@ -216,7 +217,23 @@ func waitDetached(j *job) error {
 	if err != nil {
 		return err
 	}
-	return j.effect(j.deviceGone)
+	if err := j.effect(j.deviceGone); err != nil {
+		return err
+	}
+	j.warnWindow()
+	return nil
+}
+
+// warnWindow tells of a disk that was left in the middle of what was being
+// applied, which happens only when it has not taken its writes: whoever detaches it
+// to use it otherwise must know.
+func (j *job) warnWindow() {
+	m := status.MemberOf(j.tree, j.res, j.host)
+	if m.Disk.Attached || !m.Torn() {
+		return
+	}
+	j.warn("the disk %s of resource %s was detached in the middle of a write: %d bytes of logs behind %s,%d may be on it in part, so it is no version of the resource. "+
+		"Attach it again to have them applied (marsadm up %s); if it is ill, replace it, then marsadm invalidate %s", m.Disk.Path, j.res, m.Replay.Dirty, m.Replay.Log, m.Replay.Position.Pos, j.res, j.res)
 }
 
 // deviceName is what the host calls the device of this resource.

@@ -122,6 +122,9 @@ func (x *explainer) space() bool {
 func (x *explainer) disk() bool {
 	m := x.m
 	switch {
+	case !m.Switches.Attach && !m.Disk.Attached && m.Torn():
+		return x.bad(m.Host, x.adm("attach"), "the disk %s is detached, by its switch, in the middle of a write: %d bytes of logs behind its position may be on it in part. Without them it is no version of the resource; if it does not take them, replace it and say 'marsadm invalidate %s'",
+			m.Disk.Path, m.Replay.Dirty, x.r.Name)
 	case !m.Switches.Attach:
 		return x.bad(m.Host, x.adm("attach"), "the disk is detached, by its switch")
 	case !m.Disk.Attached:

@@ -221,6 +221,12 @@ func (m *Member) FetchedTo() (number int, pos int64, ok bool) {
 // Consistent: the disk holds a past version of the resource.
 func (m *Member) Consistent() bool { return m.Replay.Known && m.Sync.Finished() && m.Sync.Passed }
 
+// Torn: the disk holds a past version of the resource but for what lies behind the
+// position, which may be there in part. Replay mends that when the disk is
+// attached again; without it the disk is no version at all. Of a primary's disk
+// the same can be said at any time.
+func (m *Member) Torn() bool { return m.Replay.Known && m.Replay.Dirty > 0 && m.Sync.Finished() }
+
 // UpToDate: consistent, and nothing is known that is not applied.
 func (m *Member) UpToDate() bool {
 	return m.Consistent() && len(m.Splits) == 0 && (m.Primary || m.Lag == 0)

@@ -177,6 +177,7 @@ func TestExplain(t *testing.T) {
 		"primary":           {host: "A", text: "nothing stands in the way"},
 		"no member":         {host: "C", command: "marsadm join-resource r DISK", on: "C", text: "has not joined"},
 		"detached":          {host: "B", set: []string{"todo-B/attach", "0"}, command: "marsadm attach r", on: "B", text: "detached"},
+		"detached, torn":    {host: "B", set: []string{"todo-B/attach", "0", "actual-B/is-attached", "0", "replay-B", "log-000000001-A,100,300"}, command: "marsadm attach r", on: "B", text: "300 bytes of logs behind its position"},
 		"not attached":      {host: "B", set: []string{"actual-B/is-attached", "0", "actual-B/why", "no such file"}, command: "marsadm show-errors r", on: "B", text: "no such file"},
 		"split":             {host: "B", set: []string{"actual-B/split-brain", "two follow"}, command: "marsadm invalidate r", on: "B", text: "two follow"},
 		"peer is split":     {host: "A", set: []string{"actual-B/split-brain", "two follow"}, command: "marsadm invalidate r", on: "B", text: "two follow"},
