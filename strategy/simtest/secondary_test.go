@@ -71,3 +71,30 @@ func TestSimSecondaryFull(t *testing.T) {
 		c.Close()
 	}
 }
+
+// TestSimDetachTorn: a disk that does not take its writes is detached within a
+// window. The administrator is told, and attaching it again mends it.
+func TestSimDetachTorn(t *testing.T) {
+	e := newEmergency(t, 3)
+	c, b, fails, hits := e.c, e.b, true, 0
+	defer c.Close()
+	b.Data().Fail(func(io *env.IO) error {
+		if fails && io.Kind == env.Write {
+			hits++
+			return simenv.ErrIO
+		}
+		return nil
+	})
+	c.Wait("a write to fail", func() bool { return hits > 0 })
+	ok, out := b.try("down", Res, "--timeout=600")
+	link := b.Replay(b.Node.Host())
+	if !ok || link.Len == 0 || !strings.Contains(out, "was detached in the middle of a write") {
+		c.Fatalf("ok %v, the replay link is %v: %s", ok, link, out)
+	}
+	if _, out := b.try("explain", Res); !strings.Contains(out, "bytes of logs behind its position may be on it in part") || !strings.Contains(out, "marsadm attach "+Res) {
+		c.Fatalf("%s", out)
+	}
+	fails = false
+	b.insist("up", Res, "--timeout=60")
+	c.quiesce(e.a, e.l, b)
+}
