@@ -90,7 +90,7 @@ func readsStatus(x *run, _, below string) env.Want {
 
 // readsExplain is for why nothing is happening.
 func readsExplain(x *run, _, below string) env.Want {
-	return value(aboutPeers(below, symtree.ActualIsPrimary, actualSplit, actualWhy) || aboutOwn(x, below))
+	return value(aboutPeers(below, symtree.ActualIsPrimary, actualSplit, actualWhy, actualDisk) || aboutOwn(x, below))
 }
 
 // aboutOwn tells whether it is about the acting host or this one.

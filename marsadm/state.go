@@ -15,8 +15,8 @@ import (
 const (
 	actualSplit = status.ActualSplit
 	actualWhy   = status.ActualWhy
-	actualDisk  = "disk-error" // what is wrong with the disk
-	actualLog   = "log-error"  // what is wrong with the logs
+	actualDisk  = status.ActualDisk
+	actualLog   = status.ActualLog
 )
 
 // reason is a text that marsd publishes; what stands for none is empty.

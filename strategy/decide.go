@@ -6,6 +6,7 @@ import (
 
 	"mars/infra/history"
 	"mars/infra/mutant"
+	"mars/infra/status"
 )
 
 // Decide is the heart of strategy: what a resource's worker shall do next, and
@@ -225,7 +226,7 @@ func decideReplay(f *Facts, s *State, way *history.Way, v *Verdict) {
 	wanted := f.Todo.Replay || f.designated()
 	switch {
 	case s.ReplayErr != "" && s.Log == cur && s.ErrAt == pos && limit > pos:
-		v.Why = "replay stopped: " + s.ReplayErr
+		v.Why = status.ReplayStopped + s.ReplayErr
 	case !have && pos > 0 && !(seg.End == pos && len(way.Segments) > 1):
 		v.Why = fmt.Sprintf("%v is missing here", cur)
 	case limit > pos && wanted:

@@ -5,6 +5,7 @@ import (
 
 	"mars/infra/history"
 	"mars/infra/mutant"
+	"mars/infra/status"
 )
 
 // The levels of emergency (manual 2.4.1, kernel actions). Each one includes
@@ -160,12 +161,12 @@ func lagging(f *Facts, s *State, hole *history.Hole, fetch *FetchPlan) string {
 	case f.Primary == f.Me:
 		return ""
 	case hole != nil:
-		return fmt.Sprintf("outdated: %s was in emergency mode, and the logs have a hole in front of %v: invalidate this host", hole.Host, hole.Log)
+		return fmt.Sprintf(status.Outdated+"%s was in emergency mode, and the logs have a hole in front of %v: invalidate this host", hole.Host, hole.Log)
 	case gone.Unread:
 		// No reason to invalidate: it may be read again soon.
 		return fmt.Sprintf("%s could not read %v, and nobody else that can be reached has it; it is asked again: look after /mars there", gone.Host, gone.Log)
 	case gone.Host != "":
-		return fmt.Sprintf("outdated: no member that can be reached has %v any more: invalidate this host, or connect a member that still has it", fetch.Log)
+		return fmt.Sprintf(status.Outdated+"no member that can be reached has %v any more: invalidate this host, or connect a member that still has it", fetch.Log)
 	case s.FetchGone && s.FetchLog == logOf(f) && !has(s, s.FetchLog):
 		return fmt.Sprintf("%v can not be fetched: %s; if no member has it any more: marsadm invalidate %s", s.FetchLog, s.FetchErr, f.Resource)
 	case f.Todo.Connect && f.fetchStopped():

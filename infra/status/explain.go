@@ -2,7 +2,10 @@
 
 package status
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // ExplainSchema names the form of an Explanation in JSON; its version is
 // Version too.
@@ -131,6 +134,9 @@ func (x *explainer) disk() bool {
 		return x.bad(m.Host, x.adm("show-errors"), "the disk %s shall be attached, but is not: %s", m.Disk.Path, x.because())
 	}
 	x.good("the disk is attached")
+	if m.Disk.Error != "" {
+		return x.bad(m.Host, x.adm("show-errors"), "the disk %s does not do its work, what failed is repeated: %s", m.Disk.Path, m.Disk.Error)
+	}
 	return false
 }
 
@@ -187,10 +193,14 @@ func (x *explainer) replicas() bool {
 			return x.bad(m.Host, x.adm("invalidate"), "member %s is in split brain: %s", m.Host, m.Splits[0].Why)
 		case h != nil && h.Alive == "no":
 			return x.bad(m.Host, "marsd run", "member %s is behind, its marsd is down; the logs that it needs are kept here", m.Host)
+		case m.Outdated():
+			return x.bad(m.Host, x.adm("invalidate"), "member %s is %s", m.Host, m.Why)
 		case !m.Switches.Attach:
 			return x.bad(m.Host, x.adm("up"), "member %s is behind, its disk is detached; the logs that it needs are kept here", m.Host)
 		case !m.Switches.Fetch || !m.Switches.Replay || !m.Sync.Finished() && !m.Switches.Sync:
 			return x.bad(m.Host, x.adm("up"), "member %s is behind and paused; the logs that it needs are kept here", m.Host)
+		case m.Disk.Error != "":
+			return x.bad(m.Host, x.adm("show-errors"), "member %s is behind, its disk does not do its work: %s", m.Host, m.Disk.Error)
 		case m.Why != "":
 			return x.bad(m.Host, x.adm("explain"), "member %s is behind: %s", m.Host, m.Why)
 		default:
@@ -237,7 +247,9 @@ func (x *explainer) sync() bool {
 func (x *explainer) fetch() bool {
 	m := x.m
 	switch {
-	case m.Lag == 0:
+	case m.Outdated():
+		return x.bad(m.Host, x.adm("invalidate"), "%s", m.Why)
+	case m.Lag == 0 || m.Switches.Fetch && strings.HasPrefix(m.Why, ReplayStopped):
 		return false
 	case !m.Switches.Fetch:
 		return x.bad(m.Host, x.adm("connect"), "logfiles are not fetched, by the switch: %s", lagText(m.Lag))
@@ -264,6 +276,8 @@ func (x *explainer) replay() bool {
 		return false
 	case !m.Switches.Replay:
 		return x.bad(m.Host, x.adm("resume-replay"), "replay is paused, by its switch: %s", lagText(m.Lag))
+	case strings.HasPrefix(m.Why, ReplayStopped):
+		return x.bad(m.Host, x.adm("invalidate"), "%s. The log is fetched again and again; if it is damaged where it comes from, too, give up the copy here", m.Why)
 	case !m.Replay.Active && m.Why != "":
 		return x.bad(m.Host, x.adm("show-errors"), "logfiles are not applied: %s", m.Why)
 	}

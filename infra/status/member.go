@@ -12,6 +12,8 @@ import (
 const (
 	ActualSplit = "split-brain" // why and where, if there is one
 	ActualWhy   = "why"         // why nothing more is happening
+	ActualDisk  = "disk-error"  // what is wrong with the disk
+	ActualLog   = "log-error"   // what is wrong with the logs
 )
 
 // Reason is a text that marsd publishes; what stands for none is empty.
@@ -53,7 +55,8 @@ type Member struct {
 	FetchLagSeconds *float64 `json:"fetch_lag_seconds"`
 
 	Splits   []Split   `json:"splits"`
-	Why      string    `json:"why"` // why nothing more is happening, as its marsd says
+	LogError string    `json:"log_error"` // what is wrong with its logs, as its marsd says
+	Why      string    `json:"why"`       // why nothing more is happening, as its marsd says
 	Messages []Message `json:"messages"`
 
 	fetchedAt sample
@@ -70,6 +73,7 @@ type Disk struct {
 	Path     string `json:"path"`
 	Size     Amount `json:"size_bytes"` // physical
 	Attached bool   `json:"attached"`
+	Error    string `json:"error"` // what is wrong with it, as its marsd says
 }
 
 // Device is what applications of a member use.
@@ -194,8 +198,11 @@ func (m *Member) splits(r *reader) {
 
 func (m *Member) messages(t *symtree.Tree, res string) {
 	facts := t.Folder(symtree.ActualDir(res, m.Host))
-	why, _ := facts.Value(ActualWhy)
-	m.Why = Reason(why)
+	said := func(key string) string {
+		text, _ := facts.Value(key)
+		return Reason(text)
+	}
+	m.Why, m.Disk.Error, m.LogError = said(ActualWhy), said(ActualDisk), said(ActualLog)
 	for _, name := range facts.Names("msg-") {
 		if text, ok := facts.Value(name); ok && text != "OK" && Reason(text) != "" {
 			m.Messages = append(m.Messages, Message{strings.TrimPrefix(name, "msg-"), text})
@@ -220,6 +227,9 @@ func (m *Member) FetchedTo() (number int, pos int64, ok bool) {
 
 // Consistent: the disk holds a past version of the resource.
 func (m *Member) Consistent() bool { return m.Replay.Known && m.Sync.Finished() && m.Sync.Passed }
+
+// Outdated: the member waits for logs that nobody has.
+func (m *Member) Outdated() bool { return strings.HasPrefix(m.Why, Outdated) }
 
 // Torn: the disk holds a past version of the resource but for what lies behind the
 // position, which may be there in part. Replay mends that when the disk is

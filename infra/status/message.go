@@ -13,6 +13,13 @@ import (
 // resource and is no member, with the fields peer, resource and err.
 const RefusedRequest = "refused a request"
 
+// Outdated is how a member's marsd begins to say that it waits for logs that nobody
+// has: only to invalidate it helps.
+const Outdated = "outdated: "
+
+// ReplayStopped is how it begins to say that a log can not be applied.
+const ReplayStopped = "replay stopped: "
+
 // Settled tells whether a line of a message file about a resource is over: a
 // host was refused that is a member now. It had joined, and asked before its
 // links arrived, as it is at any join.

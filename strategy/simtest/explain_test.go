@@ -105,7 +105,8 @@ func (r *explainRig) obey(h *Host, next string, helps func(r *explainRig)) {
 		helps(r)
 	}
 	r.c.WaitFor(cmd.line, time.Hour, cmd.Done)
-	if cmd.status != 0 {
+	answered := words[0] == "show-errors" && strings.Contains(cmd.output(), "has some (old) problems") // that is what it is to tell
+	if cmd.status != 0 && !answered {
 		r.c.Fatalf("%s is refused:\n%s", cmd.line, cmd.output())
 	}
 }
@@ -180,12 +181,14 @@ func TestExplainLeadsOut(t *testing.T) {
 func (r *explainRig) leadOut(t *testing.T, x *explainTrouble) {
 	h := r.c.Host(x.on)
 	var fact, next string
-	r.c.Wait("explain to say "+x.fact, func() bool {
-		fact, next = r.explain(h)
-		return strings.Contains(fact, x.fact)
-	})
-	if next != x.next {
-		t.Fatalf("%s\n%s\nexpected %s", fact, next, x.next)
+	for range 60 {
+		if fact, next = r.explain(h); strings.Contains(fact, x.fact) {
+			break
+		}
+		r.c.RunFor(time.Second)
+	}
+	if !strings.Contains(fact, x.fact) || next != x.next {
+		t.Fatalf("%s\n%s\nexpected %s, %s", fact, next, x.fact, x.next)
 	}
 	r.obey(h, next, x.helps)
 	r.c.Wait("explain to say something else than "+fact, func() bool { return !r.says(h, x.fact) })
@@ -201,9 +204,4 @@ func (r *explainRig) leadOut(t *testing.T, x *explainTrouble) {
 		r.obey(h, next, nil)
 	}
 	t.Errorf("explain does not lead out:\n%s", strings.Join(said, "\n"))
-}
-
-// badTroubles are what no switch makes.
-func badTroubles() []explainTrouble {
-	return []explainTrouble{}
 }
