@@ -40,22 +40,6 @@ func (r *explainRig) jam() {
 	r.write(r.a)
 }
 
-// damage changes some bytes of a log behind what B has applied of it, there and
-// in the original: else it is fetched again.
-func (r *explainRig) damage() {
-	link := r.replayOf(r.b)
-	path := "resource-" + explained + "/" + link.LogName()
-	for _, h := range []*Host{r.a, r.b} {
-		r.c.Must(h.Poke(path, []byte{0xff, 0xfe, 0xfd, 0xfc}, link.Pos+600), "damage %s", path)
-	}
-}
-
-func (r *explainRig) replayOf(h *Host) symtree.ReplayLink {
-	link, err := symtree.ParseReplay(h.Link(symtree.ReplayPath(explained, h.Node.Host())))
-	r.c.Must(err, "replay link of %s", h.Node.Host())
-	return link
-}
-
 // badTroubles are what no switch makes.
 func badTroubles() []explainTrouble {
 	var mend func()
@@ -76,14 +60,5 @@ func badTroubles() []explainTrouble {
 			mend = r.fails(r.b, env.Write)
 			r.write(r.a)
 		}, fact: simenv.ErrIO.Error(), next: "Next: marsadm show-errors mydata", helps: func(*explainRig) { mend() }},
-		{name: "log damaged", on: "B", make: func(r *explainRig) {
-			r.b.adm("pause-replay", explained, "--timeout=30")
-			r.write(r.a)
-			r.c.RunFor(5 * time.Second)
-			r.b.Stop()
-			r.damage()
-			r.b.Restart()
-			r.b.insist("resume-replay", explained, "--timeout=0")
-		}, fact: "replay stopped: ", next: "Next: marsadm invalidate mydata"},
 	}
 }
