@@ -23,7 +23,7 @@ func explain(x *run) error {
 	s := x.status(list)
 	all := []*status.Explanation{}
 	for _, res := range list {
-		all = append(all, status.Explain(s, res))
+		all = append(all, status.Explain(s, res, x.sys.Wall()))
 	}
 	if x.opt.json {
 		return x.sayJSON(all)

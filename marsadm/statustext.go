@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"mars/infra/lamport"
 	"mars/infra/status"
 	"mars/infra/symtree"
 )
@@ -216,9 +215,6 @@ func (v *statusView) peer(m *status.Member) string {
 	return text + v.heard(m.Host)
 }
 
-// silentAfter is after how many seconds a host's silence is worth a word.
-const silentAfter = 60
-
 // heard tells of a host that is not there.
 func (v *statusView) heard(host string) string {
 	h := v.s.FindHost(host)
@@ -228,10 +224,8 @@ func (v *statusView) heard(host string) string {
 	if h.Alive == "no" {
 		return ", its marsd is down"
 	}
-	if stamp, err := lamport.Parse(h.LastHeard); err == nil {
-		if age := (v.now - int64(stamp)) / 1e9; age > silentAfter {
-			return fmt.Sprintf(", last message %d s ago", age)
-		}
+	if age := h.Silent(v.now); age > 0 {
+		return fmt.Sprintf(", last message %d s ago", age)
 	}
 	return ""
 }

@@ -10,7 +10,7 @@
 //	meter.Observe(s, now)             // optional: delays in seconds
 //	json.Marshal(s)                   // the published form, see Schema
 //	events := status.Diff(old, s, newest) // what has changed
-//	why := status.Explain(s, res)     // why nothing is happening, and what to type
+//	why := status.Explain(s, res, now) // why nothing is happening, and what to type
 //
 // Everything here is pure: no IO, no clock. A Status shares nothing with the
 // tree it was made from.

@@ -37,10 +37,11 @@ type Fact struct {
 
 // explainer walks the chain until something stands in the way.
 type explainer struct {
-	s *Status
-	r *Resource
-	m *Member
-	e *Explanation
+	s   *Status
+	r   *Resource
+	m   *Member
+	e   *Explanation
+	now int64
 }
 
 func (x *explainer) good(format string, a ...any) {
@@ -64,10 +65,10 @@ func (x *explainer) done(format string, a ...any) bool {
 func (x *explainer) adm(verb string) string { return "marsadm " + verb + " " + x.r.Name }
 
 // Explain tells why nothing more is happening to a resource on the host that s
-// is seen from.
-func Explain(s *Status, res string) *Explanation {
+// is seen from. now is the time there, ns: see Host.Silent.
+func Explain(s *Status, res string, now int64) *Explanation {
 	e := &Explanation{Schema: ExplainSchema, Version: Version, Resource: res, Host: s.Host, Facts: []Fact{}}
-	x := &explainer{s: s, r: s.Resource(res), e: e}
+	x := &explainer{s: s, r: s.Resource(res), e: e, now: now}
 	for _, step := range []func() bool{
 		x.daemon, x.member, x.space, x.disk, x.split, x.primary, x.designation, x.connection, x.sync, x.fetch, x.replay, x.rest,
 	} {
@@ -188,7 +189,10 @@ func (x *explainer) replicas() bool {
 		m := &x.r.Members[i]
 		h := x.s.FindHost(m.Host)
 		switch {
-		case m.Host == x.m.Host || m.UpToDate():
+		case m.Host == x.m.Host:
+		case h != nil && h.Silent(x.now) > 0:
+			return x.silent(h, "a member")
+		case m.UpToDate():
 		case len(m.Splits) > 0:
 			return x.bad(m.Host, x.adm("invalidate"), "member %s is in split brain: %s", m.Host, m.Splits[0].Why)
 		case h != nil && h.Alive == "no":
@@ -210,6 +214,12 @@ func (x *explainer) replicas() bool {
 	return x.done("nothing stands in the way")
 }
 
+// silent: a host that crashed, or that the network does not reach, looks as it did
+// when it was heard last.
+func (x *explainer) silent(h *Host, what string) bool {
+	return x.bad(h.Name, x.adm("explain"), "nothing has been heard of %s, %s, for %d seconds: its marsd, the host or the network to it is down. What is told of it is of that time", h.Name, what, h.Silent(x.now))
+}
+
 func (x *explainer) designation() bool {
 	if x.r.Designated == "" {
 		return x.bad(x.r.Reference, x.adm("primary"), "no primary is designated: nobody writes, so there is nothing to replicate")
@@ -227,6 +237,8 @@ func (x *explainer) connection() bool {
 		return x.bad(h.Name, "marsd run", "marsd on %s is down", h.Name)
 	case h.LastHeard == "":
 		return x.bad(x.s.Host, "marsadm wait-cluster", "nothing has been heard of %s yet", h.Name)
+	case h.Silent(x.now) > 0:
+		return x.silent(h, "the designated primary")
 	}
 	return false
 }

@@ -76,6 +76,24 @@ type Host struct {
 	Devices   string `json:"devices_note"` // what is to be known of how it makes devices
 }
 
+// SilentAfter is after how many seconds without a sign of life a host's silence
+// is worth a word: it may be down without having said so, or out of reach.
+const SilentAfter = 60
+
+// Silent is for how many seconds nothing has been heard of a host that is not
+// known to be down; 0 if that is no more than SilentAfter, or nothing was heard
+// ever. now is the time by the clock of the host that asks, ns.
+func (h *Host) Silent(now int64) int64 {
+	stamp, err := lamport.Parse(h.LastHeard)
+	if h.Alive == "no" || err != nil {
+		return 0
+	}
+	if age := (now - int64(stamp)) / 1e9; age > SilentAfter {
+		return age
+	}
+	return 0
+}
+
 // Resource is one resource.
 type Resource struct {
 	Name       string   `json:"name"`

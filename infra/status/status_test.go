@@ -172,9 +172,14 @@ func TestExplain(t *testing.T) {
 		command string // next; empty: healthy
 		on      string
 		text    string // of the last fact
+		later   int64  // seconds after all signs of life
 	}{
 		"up to date":        {host: "B", text: "up to date"},
 		"primary":           {host: "A", text: "nothing stands in the way"},
+		"a minute later":    {host: "B", later: SilentAfter, text: "up to date"},
+		"primary silent":    {host: "B", later: SilentAfter + 1, command: "marsadm explain r", on: "A", text: "nothing has been heard of A, the designated primary, for 61 seconds"},
+		"member silent":     {host: "A", later: 3600, command: "marsadm explain r", on: "B", text: "nothing has been heard of B, a member, for 3600 seconds"},
+		"said that it goes": {host: "B", later: 3600, cluster: []string{"alive-A", "0"}, command: "marsd run", on: "A", text: "marsd on A is down"},
 		"no member":         {host: "C", command: "marsadm join-resource r DISK", on: "C", text: "has not joined"},
 		"detached":          {host: "B", set: []string{"todo-B/attach", "0"}, command: "marsadm attach r", on: "B", text: "detached"},
 		"detached, torn":    {host: "B", set: []string{"todo-B/attach", "0", "actual-B/is-attached", "0", "replay-B", "log-000000001-A,100,300"}, command: "marsadm attach r", on: "B", text: "300 bytes of logs behind its position"},
@@ -222,7 +227,7 @@ func TestExplain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tree := in(pairTree(), c.set...)
 			set(tree, c.cluster...)
-			e := Explain(running(tree, c.host), "r")
+			e := Explain(running(tree, c.host), "r", begun+c.later*1e9)
 			last := e.Facts[len(e.Facts)-1]
 			if e.Command != c.command || e.On != c.on || !strings.Contains(last.Text, c.text) || e.Healthy != (c.command == "") || last.OK != e.Healthy {
 				t.Errorf("expected %q on %q, %q; found %+v", c.command, c.on, c.text, e)
@@ -230,11 +235,11 @@ func TestExplain(t *testing.T) {
 		})
 	}
 	s := Of(pairTree(), "B", "B")
-	if e := Explain(s, "r"); e.Command != "marsd run" || e.Healthy {
+	if e := Explain(s, "r", begun); e.Command != "marsd run" || e.Healthy {
 		t.Errorf("no marsd: %+v", e)
 	}
 	s.Running = true
-	if e := Explain(s, "q"); e.Command != "marsadm status" || e.Healthy {
+	if e := Explain(s, "q", begun); e.Command != "marsadm status" || e.Healthy {
 		t.Errorf("no resource: %+v", e)
 	}
 }
@@ -255,7 +260,7 @@ func TestExplainAnything(t *testing.T) {
 			}
 			for _, host := range []string{"A", "B", "C"} {
 				s := running(tree, host)
-				e := Explain(s, "r")
+				e := Explain(s, "r", begun)
 				if len(e.Facts) == 0 || e.Healthy == (e.Command != "") || e.Healthy != e.Facts[len(e.Facts)-1].OK {
 					t.Errorf("%s -> %q at %s: %+v", it.Path, v, host, e)
 				}

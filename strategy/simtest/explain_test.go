@@ -144,6 +144,15 @@ func plainTroubles() []explainTrouble {
 			r.c.Wait("A to hear of it", func() bool { return r.a.Link(symtree.AlivePath("B")) == "0" })
 			r.write(r.a)
 		}, fact: "its marsd is down", next: "Next on host B: marsd run"},
+		{name: "peer dead", on: "A", make: func(r *explainRig) {
+			r.b.Kill()
+			r.write(r.a)
+			r.c.RunFor(2 * time.Minute)
+		}, fact: "nothing has been heard of B", next: "Next on host B: marsadm explain mydata", helps: func(r *explainRig) { r.b.Restart() }},
+		{name: "primary dead", on: "B", make: func(r *explainRig) {
+			r.a.Kill()
+			r.c.RunFor(2 * time.Minute)
+		}, fact: "nothing has been heard of A", next: "Next on host A: marsadm explain mydata", helps: func(r *explainRig) { r.a.Restart() }},
 		{name: "primary down", on: "B", make: func(r *explainRig) {
 			r.a.Stop()
 			r.c.Wait("B to hear of it", func() bool { return r.b.Link(symtree.AlivePath("A")) == "0" })
