@@ -24,6 +24,7 @@ func (n *Node) merge(p *peer, links []wire.Link) {
 	}
 	now := int64(n.cfg.Clock.Now(n.reading()))
 	ctx := symtree.NewContext(n.tree, n.markers, n.me, now, int64(n.cfg.Tunables.MaxLamportFuture()))
+	ctx.Bounds = n.cfg.Bounds
 	ctx.Expect(&n.coming)
 	items := make([]symtree.Item, 0, len(links))
 	for _, l := range links {
@@ -48,7 +49,7 @@ func (n *Node) merge(p *peer, links []wire.Link) {
 		case symtree.RefuseFuture:
 			n.complain(from, "a link is stamped too far in the future and is ignored", "path", r.Path, "stamp", lamport.Stamp(r.Stamp))
 		case symtree.RefuseFull:
-			n.complain(from, "the symlink tree is full: a new link is refused", "path", clip(r.Path), "entries", n.tree.Len(), "limit", symtree.MaxEntries, "bytes", n.tree.Bytes(), "limit", symtree.MaxBytes)
+			n.complain(from, "the symlink tree is full: a new link is refused", "path", clip(r.Path), "entries", n.tree.Len(), "limit", ctx.Bounds.Entries, "bytes", n.tree.Bytes(), "limit", ctx.Bounds.Bytes)
 		case symtree.RefuseGrammar, symtree.RefuseValue:
 			n.complain(from, "a link has no name or value of the symlink tree and is ignored", "path", clip(r.Path), "value", clip(r.Value))
 		}

@@ -128,7 +128,7 @@
 //	16      TestSimReplicate: slow and stalled disks
 //	17, 35  e2e: TestBadArguments; marsadm: TestMatrix
 //	18      TestSimReplicate, TestSimConverge: clocks that jump and leap
-//	19, 31  TestMadMember; infra/lamport; fuzz targets
+//	19, 31  TestMadMember, TestSimFarFuture; infra/lamport; fuzz targets
 //	20      TestSimReplicate, TestSimConverge; osenv: TestNetBadPeers (22)
 //	23, 34  e2e: TestGarbage, TestPeers
 //	24      TestSimReplicate, TestSimSplit, TestSimConverge; the kill suite of cmd/marsvm
