@@ -73,15 +73,55 @@ func (p *peer) took(take []symtree.Change, refused []symtree.Refusal) {
 	n.coming.Add(n.tree, take)
 	n.commitFrom(p.host, take, func(err error) {
 		n.coming.Done(take)
-		if err == nil {
-			n.commit(symtree.Repair(n.tree, n.markers, n.me, n.stamp(), refused), nil)
-		} else {
+		if n.refuse(refused); err != nil {
 			n.keep(take)
 		}
 		if p.waiting -= bytes; p.waiting == 0 && p.behind && p.conn != nil && p.greeted {
 			p.behind = false
 			p.subscribe(p.conn)
 		}
+	})
+}
+
+// maxRefused is how many links wait to be mended. Further ones come again with
+// the next connection.
+const maxRefused = 2048
+
+// refuse notes what of a peer's links must be mended, and does so.
+func (n *Node) refuse(list []symtree.Refusal) {
+	for _, r := range list {
+		if old, ok := n.refused[r.Path]; ok && !r.Newer(old.Entry) || !ok && len(n.refused) >= maxRefused {
+			continue
+		}
+		n.refused[r.Path] = r
+	}
+	n.repair()
+}
+
+// repair mends what was refused, one batch after the other, so that no deletion is
+// ordered twice.
+func (n *Node) repair() {
+	if n.repairing || len(n.refused) == 0 || n.stopping {
+		return
+	}
+	var list []symtree.Refusal
+	for _, r := range n.refused { // order does not matter: sorted below
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b symtree.Refusal) int { return strings.Compare(a.Path, b.Path) })
+	changes := symtree.Repair(n.tree, n.markers, n.me, n.stamp(), list)
+	if len(changes) == 0 {
+		clear(n.refused)
+		return
+	}
+	n.repairing = true
+	n.commit(changes, func(err error) {
+		n.repairing = false
+		if err != nil {
+			n.tryAgain()
+			return
+		}
+		n.repair() // what came meanwhile, and what marsadm was faster with a number of
 	})
 }
 
@@ -97,6 +137,11 @@ func (n *Node) keep(changes []symtree.Change) {
 		n.untaken[c.Path] = c
 		n.coming.Add(n.tree, []symtree.Change{c})
 	}
+	n.tryAgain()
+}
+
+// tryAgain tries again in a second what could not be written.
+func (n *Node) tryAgain() {
 	if !n.takeAgain.Armed() && !n.stopping {
 		n.takeAgain.Reset(time.Second)
 	}
@@ -104,6 +149,7 @@ func (n *Node) keep(changes []symtree.Change) {
 
 // takeUntaken tries again what could not be written.
 func (n *Node) takeUntaken() {
+	n.repair()
 	var list []symtree.Change
 	for _, c := range n.untaken { // order does not matter: sorted below
 		list = append(list, c)

@@ -77,6 +77,8 @@ type Node struct {
 	coming    symtree.Coming            // from peers, on its way into the tree
 	untaken   map[string]symtree.Change // of peers, by path: could not be written
 	takeAgain env.Timer
+	refused   map[string]symtree.Refusal // of peers, by path: to be mended
+	repairing bool                       // some of them are
 
 	complaints measure.Seldom
 
@@ -101,7 +103,7 @@ func New(cfg Config) *Node {
 	n.slow = n.env.NewTimer(n.periodic)
 	n.gossip.init(n)
 	n.space.init(n)
-	n.untaken = map[string]symtree.Change{}
+	n.untaken, n.refused = map[string]symtree.Change{}, map[string]symtree.Refusal{}
 	n.takeAgain = n.env.NewTimer(n.takeUntaken)
 	return n
 }
