@@ -93,7 +93,7 @@ func (n *Node) refuse(list []symtree.Refusal) {
 		if old, ok := n.refused[r.Path]; ok && !r.Newer(old.Entry) || !ok && len(n.refused) >= maxRefused {
 			continue
 		}
-		n.refused[r.Path] = r
+		n.refused[r.Path], n.refusedMore = r, true
 	}
 	n.repair()
 }
@@ -114,14 +114,15 @@ func (n *Node) repair() {
 		clear(n.refused)
 		return
 	}
-	n.repairing = true
+	n.repairing, n.refusedMore = true, false
 	n.commit(changes, func(err error) {
-		n.repairing = false
-		if err != nil {
-			n.tryAgain()
+		if n.repairing = false; err == nil && n.refusedMore {
+			n.repair()
 			return
 		}
-		n.repair() // what came meanwhile, and what marsadm was faster with a number of
+		// marsadm may have been faster with the number of an order: the tree
+		// is to be read first.
+		n.tryAgain()
 	})
 }
 

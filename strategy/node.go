@@ -78,7 +78,9 @@ type Node struct {
 	untaken   map[string]symtree.Change // of peers, by path: could not be written
 	takeAgain env.Timer
 	refused   map[string]symtree.Refusal // of peers, by path: to be mended
-	repairing bool                       // some of them are
+
+	repairing   bool // some of them are being mended
+	refusedMore bool // and more have come since
 
 	complaints measure.Seldom
 
