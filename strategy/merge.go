@@ -24,6 +24,7 @@ func (n *Node) merge(p *peer, links []wire.Link) {
 	}
 	now := int64(n.cfg.Clock.Now(n.reading()))
 	ctx := symtree.NewContext(n.tree, n.markers, n.me, now, int64(n.cfg.Tunables.MaxLamportFuture()))
+	ctx.Bounds = n.cfg.Bounds
 	ctx.Expect(&n.coming)
 	items := make([]symtree.Item, 0, len(links))
 	for _, l := range links {
@@ -48,7 +49,7 @@ func (n *Node) merge(p *peer, links []wire.Link) {
 		case symtree.RefuseFuture:
 			n.complain(from, "a link is stamped too far in the future and is ignored", "path", r.Path, "stamp", lamport.Stamp(r.Stamp))
 		case symtree.RefuseFull:
-			n.complain(from, "the symlink tree is full: a new link is refused", "path", clip(r.Path), "entries", n.tree.Len(), "limit", symtree.MaxEntries, "bytes", n.tree.Bytes(), "limit", symtree.MaxBytes)
+			n.complain(from, "the symlink tree is full: a new link is refused", "path", clip(r.Path), "entries", n.tree.Len(), "limit", ctx.Bounds.Entries, "bytes", n.tree.Bytes(), "limit", ctx.Bounds.Bytes)
 		case symtree.RefuseGrammar, symtree.RefuseValue:
 			n.complain(from, "a link has no name or value of the symlink tree and is ignored", "path", clip(r.Path), "value", clip(r.Value))
 		}
@@ -72,15 +73,56 @@ func (p *peer) took(take []symtree.Change, refused []symtree.Refusal) {
 	n.coming.Add(n.tree, take)
 	n.commitFrom(p.host, take, func(err error) {
 		n.coming.Done(take)
-		if err == nil {
-			n.commit(symtree.Repair(n.tree, n.markers, n.me, n.stamp(), refused), nil)
-		} else {
+		if n.refuse(refused); err != nil {
 			n.keep(take)
 		}
 		if p.waiting -= bytes; p.waiting == 0 && p.behind && p.conn != nil && p.greeted {
 			p.behind = false
 			p.subscribe(p.conn)
 		}
+	})
+}
+
+// maxRefused is how many links wait to be mended. Further ones come again with
+// the next connection.
+const maxRefused = 2048
+
+// refuse notes what of a peer's links must be mended, and does so.
+func (n *Node) refuse(list []symtree.Refusal) {
+	for _, r := range list {
+		if old, ok := n.refused[r.Path]; ok && !r.Newer(old.Entry) || !ok && len(n.refused) >= maxRefused {
+			continue
+		}
+		n.refused[r.Path], n.refusedMore = r, true
+	}
+	n.repair()
+}
+
+// repair mends what was refused, one batch after the other, so that no deletion is
+// ordered twice.
+func (n *Node) repair() {
+	if n.repairing || len(n.refused) == 0 || n.stopping {
+		return
+	}
+	var list []symtree.Refusal
+	for _, r := range n.refused { // order does not matter: sorted below
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b symtree.Refusal) int { return strings.Compare(a.Path, b.Path) })
+	changes := symtree.Repair(n.tree, n.markers, n.me, n.stamp(), list)
+	if len(changes) == 0 {
+		clear(n.refused)
+		return
+	}
+	n.repairing, n.refusedMore = true, false
+	n.commit(changes, func(err error) {
+		if n.repairing = false; err == nil && n.refusedMore {
+			n.repair()
+			return
+		}
+		// marsadm may have been faster with the number of an order: the tree
+		// is to be read first.
+		n.tryAgain()
 	})
 }
 
@@ -96,6 +138,11 @@ func (n *Node) keep(changes []symtree.Change) {
 		n.untaken[c.Path] = c
 		n.coming.Add(n.tree, []symtree.Change{c})
 	}
+	n.tryAgain()
+}
+
+// tryAgain tries again in a second what could not be written.
+func (n *Node) tryAgain() {
 	if !n.takeAgain.Armed() && !n.stopping {
 		n.takeAgain.Reset(time.Second)
 	}
@@ -103,6 +150,7 @@ func (n *Node) keep(changes []symtree.Change) {
 
 // takeUntaken tries again what could not be written.
 func (n *Node) takeUntaken() {
+	n.repair()
 	var list []symtree.Change
 	for _, c := range n.untaken { // order does not matter: sorted below
 		list = append(list, c)

@@ -42,6 +42,9 @@ type Config struct {
 	// Tune changes what loggers are tuned to, nil for nothing: simulations draw
 	// windows and batches so small that their ends come often.
 	Tune func(*translogger.Tuning)
+	// Bounds are those of the tree; zero: the usual ones. Simulations make them
+	// small, or lift them to see that it is found.
+	Bounds symtree.Bounds
 	// Fatal is told why the node can not start or go on.
 	Fatal func(error)
 	// Ready is called once, when the tree is read and peers can connect.
@@ -74,6 +77,10 @@ type Node struct {
 	coming    symtree.Coming            // from peers, on its way into the tree
 	untaken   map[string]symtree.Change // of peers, by path: could not be written
 	takeAgain env.Timer
+	refused   map[string]symtree.Refusal // of peers, by path: to be mended
+
+	repairing   bool // some of them are being mended
+	refusedMore bool // and more have come since
 
 	complaints measure.Seldom
 
@@ -87,6 +94,9 @@ type Node struct {
 
 // New makes a node; Start brings it to life.
 func New(cfg Config) *Node {
+	if cfg.Bounds == (symtree.Bounds{}) {
+		cfg.Bounds = symtree.UsualBounds()
+	}
 	n := &Node{cfg: cfg, env: cfg.Env, log: cfg.Env.Log(), me: cfg.Me, life: cfg.Env.Rand() | 1, tree: symtree.New(), markers: map[string]int64{}}
 	n.store = symtree.NewStore(cfg.Env.FS(), symtree.DaemonTemp)
 	n.pipe.n = n
@@ -95,7 +105,7 @@ func New(cfg Config) *Node {
 	n.slow = n.env.NewTimer(n.periodic)
 	n.gossip.init(n)
 	n.space.init(n)
-	n.untaken = map[string]symtree.Change{}
+	n.untaken, n.refused = map[string]symtree.Change{}, map[string]symtree.Refusal{}
 	n.takeAgain = n.env.NewTimer(n.takeUntaken)
 	return n
 }

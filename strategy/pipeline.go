@@ -101,9 +101,12 @@ func (p *pipeline) next() (jobs []commitJob) {
 func (p *pipeline) runCommits() {
 	jobs := p.next()
 	var all []symtree.Change
+	last := 0
 	for i := range jobs {
 		if j := &jobs[i]; j.from != "" {
 			j.changes = p.n.lacking(j.from, j.changes)
+		} else {
+			j.changes, last = symtree.Renumber(p.n.tree, p.n.me, j.changes, last)
 		}
 		all = append(all, jobs[i].changes...)
 	}

@@ -126,11 +126,11 @@ func (s *subscriber) Frame(c env.Conn, f []byte) {
 			c.Close()
 			return
 		}
+		s.have = sortedSums(m.Have)
 		if s.subscribed = true; s.sending || s.conn.Queued() > highWater {
 			s.stale = true // what it has asked for already is still under way
 			return
 		}
-		s.have = sortedSums(m.Have)
 		s.sendAll()
 		if g := &s.n.gossip; g.size > meshSize {
 			g.stale = true

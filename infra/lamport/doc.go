@@ -45,7 +45,9 @@
 //     host that was merely switched off for long, when a peer's system clock
 //     agrees with its own (Meet).
 //
-// A window of 0 switches both checks off.
+// A window of 0 switches both checks off. It is a guard against mistakes, and
+// against a single stamp: a member of the cluster that steps ahead again and again
+// by less than the window takes the clock along.
 //
 // # Format
 //

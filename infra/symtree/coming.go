@@ -4,7 +4,7 @@ package symtree
 
 // Coming are the entries that were taken from other hosts and are not in the
 // tree yet, since they wait for the disk. They count as if they were there
-// (Context.Expect): else as much as waits would come on top of MaxEntries. The
+// (Context.Expect): else as much as waits would come on top of the bounds. The
 // zero value is empty. Not for concurrent use.
 type Coming struct {
 	waits map[string]wait

@@ -158,6 +158,11 @@
 // Orders and markers that are stamped too far ahead count for nothing: marsd
 // gives links that were made on its host under a leapt system clock new stamps.
 //
+// Over a slow line that assumption can fail: what a host had sent is still on its way
+// when its acknowledgement has come by a third one. Then the marker keeps the
+// old copy out; where there was no place for a marker the copy goes to the others,
+// who refuse it as below.
+//
 // A host that comes back with an old /mars brings deleted things along. The
 // others refuse them by their markers and order the deletion again (Repair).
 // Without a marker, that is after more than MarkerLife, they return.

@@ -50,6 +50,8 @@ type Context struct {
 	Now int64
 	// MaxFuture is how far ahead of Now a stamp may be, ns; 0: no limit.
 	MaxFuture int64
+	// Bounds are how large the tree may become; NewContext sets the usual ones.
+	Bounds Bounds
 
 	tree    *Tree
 	blocks  map[string]int64 // path: what is not newer was deleted
@@ -60,21 +62,29 @@ type Context struct {
 	coming  *Coming // nil: nothing
 }
 
-// How large a tree may become by what other hosts send: entries, and bytes of
-// names and values. The last eighth is for what this host can not do without:
-// members, signs of life, the protocol of deletions, and the resources that it
-// is a member of. So a host that has gone mad fills neither memory nor the way
-// of the others.
+// The usual bounds of a tree.
 const (
 	MaxEntries = 100_000
 	MaxBytes   = 64 << 20
 )
 
+// Bounds are how large a tree may become by what other hosts send. The last
+// eighth is for what this host can not do without: members, signs of life, the
+// protocol of deletions, and the resources that it is a member of. So a host
+// that has gone mad fills neither memory nor the way of the others.
+type Bounds struct {
+	Entries int
+	Bytes   int64 // of names and values
+}
+
+// UsualBounds are MaxEntries and MaxBytes.
+func UsualBounds() Bounds { return Bounds{MaxEntries, MaxBytes} }
+
 // NewContext prepares merging into t. markers are the deletion markers by path
 // (see Store.Load). It must be made anew when deletion orders, acknowledgements
 // or markers have changed.
 func NewContext(t *Tree, markers map[string]int64, me string, now, maxFuture int64) *Context {
-	c := &Context{Me: me, Now: now, MaxFuture: maxFuture, tree: t, blocks: blocks(t, markers), deleted: -1, entries: t.Len(), bytes: t.Bytes()}
+	c := &Context{Me: me, Now: now, MaxFuture: maxFuture, Bounds: UsualBounds(), tree: t, blocks: blocks(t, markers), deleted: -1, entries: t.Len(), bytes: t.Bytes()}
 	for path, stamp := range c.blocks { // order does not matter: each by itself
 		if future(stamp, now, maxFuture) {
 			delete(c.blocks, path)
@@ -159,7 +169,7 @@ func (c *Context) room(n Name, path string, old Entry, exists bool, e Entry) boo
 	if exists && more <= 0 {
 		return true
 	}
-	entries, bytes := MaxEntries, int64(MaxBytes)
+	entries, bytes := c.Bounds.Entries, c.Bounds.Bytes
 	if !c.vital(n) {
 		entries, bytes = entries/8*7, bytes/8*7
 	}

@@ -203,6 +203,36 @@ func NewOrder(t *Tree, me string, targets []string) ([]Change, error) {
 	return list, nil
 }
 
+// Renumber gives new orders of host me among changes that are committed together
+// numbers of their own: they were made from trees that did not have each other.
+// last is what it returned for the changes before, 0 for the first ones. Orders
+// that are in t already, or get a new stamp (Instead), stay as they are.
+func Renumber(t *Tree, me string, changes []Change, last int) ([]Change, int) {
+	cloned := false
+	for i, c := range changes {
+		n, err := Parse(c.Path)
+		if err != nil || n.Kind != KindDelete || n.Host != me || c.Op != OpSet || c.Instead != 0 {
+			continue
+		}
+		if old, ok := t.Get(c.Path); ok && old.Value == c.Value {
+			continue
+		}
+		if last == 0 {
+			last = t.lastOrder()
+		}
+		if n.Number > last || last >= MaxNumber {
+			last = max(last, n.Number)
+			continue
+		}
+		last++
+		if !cloned {
+			changes, cloned = slices.Clone(changes), true
+		}
+		changes[i].Path = DeletePath(last, me)
+	}
+	return changes, last
+}
+
 // lastOrder is the highest number of an order that anybody is known to have
 // made or seen.
 func (t *Tree) lastOrder() int {

@@ -269,3 +269,52 @@ func TestAcksFit(t *testing.T) {
 		t.Errorf("got %v", d.Acks)
 	}
 }
+
+// Orders that were made at once, from trees that did not have each other, get
+// numbers of their own; whatever is no new order stays.
+func TestRenumber(t *testing.T) {
+	tree := New()
+	tree.Set("userspace", Entry{Kind: Dir})
+	tree.SetLink(DeletePath(4, "a"), "/mars/userspace/w", 5)
+	tree.SetLink(DeletedPath("b"), FormatDeleted(6), 5)
+	order := func(n int, creator, target string) Change {
+		return Set(DeletePath(n, creator), "/mars/userspace/"+target, 9)
+	}
+	restamped := order(2, "a", "old")
+	restamped.Instead = 1 << 60
+	first := []Change{Set("userspace/k", "v", 9), order(7, "a", "x"), order(8, "a", "y")}
+	second := []Change{order(4, "a", "w"), order(7, "a", "z"), order(7, "b", "z"), restamped, Set("userspace/l", "v", 9)}
+	one, last := Renumber(tree, "a", first, 0)
+	two, last := Renumber(tree, "a", second, last)
+	if !slices.Equal(one, first) {
+		t.Errorf("the first are %v", one)
+	}
+	want := slices.Clone(second)
+	want[1].Path = DeletePath(9, "a")
+	if !slices.Equal(two, want) || last != 9 || second[1].Path != DeletePath(7, "a") {
+		t.Errorf("the second are %v, last %d, of %v", two, last, second)
+	}
+	if late, last := Renumber(tree, "a", []Change{order(5, "a", "x")}, 0); last != 7 || late[0].Path != DeletePath(7, "a") {
+		t.Errorf("a number that others have passed: %v", late)
+	}
+}
+
+// What was mended already is not mended again.
+func TestRepairTwice(t *testing.T) {
+	tree := New()
+	own := DevicePath("r", "a")
+	tree.SetLink(own, "mine", 5)
+	markers := map[string]int64{"userspace/k": 7}
+	refused := []Refusal{
+		{Item{own, Entry{Kind: Link, Value: "theirs", Stamp: 8}}, RefuseOwn},
+		{Item{"userspace/k", Entry{Kind: Link, Value: "v", Stamp: 3}}, RefuseDeleted},
+	}
+	list := Repair(tree, markers, "a", 20, refused)
+	if len(list) != 2 {
+		t.Fatalf("%v", list)
+	}
+	Apply(tree, markers, list)
+	if again := Repair(tree, markers, "a", 30, refused); len(again) != 0 {
+		t.Errorf("again %v", again)
+	}
+}

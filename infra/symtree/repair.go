@@ -13,7 +13,9 @@ package symtree
 //     deleted.
 //
 // now is a fresh Lamport stamp of this host; the caller's clock must have taken
-// note of the stamps that were refused. The changes carry their stamps.
+// note of the stamps that were refused. The changes carry their stamps. They must
+// be in t before Repair is called again: it gives numbers to orders. What is
+// mended already it leaves alone.
 func Repair(t *Tree, markers map[string]int64, me string, now int64, refused []Refusal) []Change {
 	var list []Change
 	var pending, all map[string]int64
@@ -25,7 +27,7 @@ func Repair(t *Tree, markers map[string]int64, me string, now int64, refused []R
 		}
 		done[r.Path] = true
 		if old, ok := t.Get(r.Path); ok && r.Verdict == RefuseOwn {
-			if old.Kind == Link {
+			if old.Kind == Link && r.Newer(old) {
 				list = append(list, Set(r.Path, old.Value, max(now, r.Stamp+1)))
 			}
 			continue

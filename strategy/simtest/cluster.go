@@ -32,7 +32,9 @@ type Options struct {
 	Size  int64    // of the disks, bytes; default 128 KiB
 	Set   []string // tunables, NAME=VALUE
 	Tune  func(*translogger.Tuning)
-	Fill  func(b *symtree.Batch) // more links for every tree, nil: none
+	// Bounds of the trees; zero: the usual ones.
+	Bounds symtree.Bounds
+	Fill   func(b *symtree.Batch) // more links for every tree, nil: none
 }
 
 // Cluster is a simulated cluster with one resource.
@@ -225,7 +227,7 @@ func (h *Host) Boot() {
 		execs[i] = h.Env(i)
 	}
 	h.Daemon = strategy.New(strategy.Config{
-		Me: h.Node.Host(), Env: h.Env(0), Executors: execs, Clock: lamport.New(lamport.DefaultFuture), Tunables: set, Tune: h.C.opt.Tune,
+		Me: h.Node.Host(), Env: h.Env(0), Executors: execs, Clock: lamport.New(lamport.DefaultFuture), Tunables: set, Tune: h.C.opt.Tune, Bounds: h.C.opt.Bounds,
 		Fatal: func(err error) {
 			if h.life == life && !errors.Is(err, env.ErrCrashed) {
 				h.Fatal = err

@@ -65,8 +65,8 @@
 //	                            M R Journal.Prefix: paused, detached, crash images of secondaries; R all equal
 //	 2 durability               M R Journal.Durable: crash images, after restarts, at the end
 //	 3 idempotent replay        M   Recover of images of images; bricks/translogger
-//	 4 no resurrection          R   TestSimConverge: conv.check
-//	 5 convergence of the tree  R   TestSimConverge: conv.settle
+//	 4 no resurrection          R   TestSimConverge, TestSimParts: conv.check
+//	 5 convergence of the tree  R   TestSimConverge, TestSimParts: conv.settle
 //	 6 no merge of branches     E   Watch.window, Watch.step (each step to another log)
 //	                            M R TestSimSplit: oneBranch, trouble
 //	 8 sync with writes         R   TestSimReplicate: quiesce
@@ -128,7 +128,7 @@
 //	16      TestSimReplicate: slow and stalled disks
 //	17, 35  e2e: TestBadArguments; marsadm: TestMatrix
 //	18      TestSimReplicate, TestSimConverge: clocks that jump and leap
-//	19, 31  TestMadMember; infra/lamport; fuzz targets
+//	19, 31  TestMadMember, TestSimFarFuture; infra/lamport; fuzz targets
 //	20      TestSimReplicate, TestSimConverge; osenv: TestNetBadPeers (22)
 //	23, 34  e2e: TestGarbage, TestPeers
 //	24      TestSimReplicate, TestSimSplit, TestSimConverge; the kill suite of cmd/marsvm
