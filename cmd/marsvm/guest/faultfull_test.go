@@ -77,7 +77,8 @@ type full struct {
 	*trio
 	st     *story
 	l      load
-	raw    string // device of the resource without a replica
+	raw    string  // device of the resource without a replica
+	beside *beside // another part of that one
 	before sample
 	look   func() sample
 	pause  time.Duration
@@ -101,27 +102,33 @@ func TestFull(t *testing.T) {
 	w.look = func() sample { return sample{story: w.st.lap(), bare: bare.lap()} }
 	w.l.run(w.st.round('A'))
 	w.raw = w.a.device("raw")
+	w.beside = s.newBeside("raw", w.a, "", bare)
 	s.awaitChapters(&w.l, w.st, 5)
 	w.look()
+	w.beside.lap()
 	s.awaitChapters(&w.l, w.st, 20)
 	w.before = w.look()
 	t.Logf("before: %s", w.before)
+	w.beside.measure(0)
 	for range rounds(t) {
 		w.secondary()
+		w.limited()
 		w.primary()
 		w.wayBack()
 	}
 	w.l.finish(t)
 	w.st.dev.close(t)
+	w.beside.end()
 	w.b.awaitStory("full", w.st, w.b.disk)
 	for _, h := range w.hosts {
 		h.stop()
 	}
 	w.st.pastOf(t, w.b.disk, w.st.length())
+	w.beside.st.pastOf(t, "/dev/vdg", w.beside.st.length())
 	equalAndControl(s, w.a.disk, w.b.disk, splitSize)
 	s.dmesgClean()
 	s.nothingLeft()
-	result(t, "full", "/mars filled to the last block at the secondary and at the primary, %d chapters and verified fio without an error, longest pause %.1f s; back by a third host; replicas equal",
+	result(t, "full", "/mars filled to the last block at the secondary and at the primary, %d chapters and verified fio without an error, longest pause %.1f s; the emergency of one resource alone not noticed by another; back by a third host; replicas equal",
 		w.st.length(), w.pause.Seconds())
 }
 
@@ -163,10 +170,12 @@ func (w *full) follow(h *host) {
 // secondary fills the /mars of B: A does not notice, B goes on by itself.
 func (w *full) secondary() {
 	w.look()
+	w.beside.lap()
 	w.b.fillMars()
 	w.b.awaitLevel(func(level string) bool { return level != "0" })
 	w.awaitChapters(&w.l, w.st, 12)
 	undisturbed(w.t, "/mars of B full", w.before, w.look())
+	w.beside.check("/mars of B full", 0)
 	if text := w.b.status("full"); !strings.Contains(text, "emergency level") {
 		w.t.Errorf("B does not tell of the emergency:\n%s", text)
 	}
@@ -181,11 +190,32 @@ func (w *full) secondary() {
 	progress("/mars of B full: it was at chapter %d, follows again", n)
 }
 
+// limited lets the one resource have more free space for itself than there is: it
+// alone is in emergency mode. Neither its own application notices nor that of the
+// other resource, which goes on logging.
+func (w *full) limited() {
+	emergency := func(res string) string { return w.a.link("resource-" + res + "/actual-A/is-emergency") }
+	w.look()
+	w.beside.lap()
+	w.a.ok("set-emergency-limit", "full", "99")
+	w.a.awaitLink("resource-full/actual-A/is-emergency", "1")
+	w.awaitChapters(&w.l, w.st, 12)
+	undisturbed(w.t, "emergency of one resource: full", w.before, w.look())
+	w.beside.check("emergency of one resource", 0)
+	if full, raw := emergency("full"), emergency("raw"); full != "1" || raw == "1" {
+		w.t.Errorf("in emergency mode is full: %s, raw: %s", full, raw)
+	}
+	w.a.ok("set-emergency-limit", "full", "0")
+	w.a.awaitLink("resource-full/actual-A/is-emergency", "0")
+	w.awaitChapters(&w.l, w.st, 2)
+	progress("emergency of one resource alone: the other one has not noticed")
+}
+
 // primary fills the /mars of A: it goes into emergency mode, B stays behind the
 // hole, and logging goes on when there is space.
 func (w *full) primary() {
 	var fio load
-	round := fioRound(w.raw, "256k")
+	round := fioRound(w.raw, "256k", "--offset=4m") // behind the story
 	fio.run(func(i int) error {
 		<-time.After(5 * pace) // it must not be all that the machine does
 		return round(i)

@@ -109,3 +109,14 @@ func (s *spending) String() string {
 	}
 	return text
 }
+
+// stamped notes what a program says, with the time since it began at each piece.
+type stamped struct {
+	begin time.Time
+	text  strings.Builder
+}
+
+func (s *stamped) Write(p []byte) (int, error) {
+	fmt.Fprintf(&s.text, "%.1f s: %s", time.Since(s.begin).Seconds(), p)
+	return len(p), nil
+}

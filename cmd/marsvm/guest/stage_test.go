@@ -86,13 +86,18 @@ func (s *stage) resource(res, diskA, diskB string) {
 // join makes B a member of a resource, and waits for the sync.
 func (s *stage) join(res, diskB string) {
 	s.t.Helper()
-	b := s.hosts[1]
-	s.await(res+" to be known at B", func() string {
-		_, err := os.Readlink(b.inside("/mars/resource-" + res + "/primary"))
+	s.hosts[1].join(res, diskB)
+}
+
+// join makes a host a member of a resource, and waits for the sync.
+func (h *host) join(res, disk string) {
+	h.t.Helper()
+	h.s.await(res+" to be known at "+h.name, func() string {
+		_, err := os.Readlink(h.inside("/mars/resource-" + res + "/primary"))
 		return errText(err)
 	})
-	b.ok("join-resource", res, diskB)
-	b.awaitUpToDate(res)
+	h.ok("join-resource", res, disk)
+	h.awaitUpToDate(res)
 }
 
 // errText is an error's text, empty for none.
