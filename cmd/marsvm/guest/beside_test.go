@@ -26,9 +26,21 @@ type beside struct {
 // newBeside begins to work on a resource at its primary.
 func (s *stage) newBeside(res string, home *host, disk string, bare *pulse) *beside {
 	s.t.Helper()
-	b := &beside{s: s, res: res, home: home, disk: disk, bare: bare.reader(), l: &load{}, st: newPacedStory(s.t, home.device(res))}
-	b.l.run(b.st.round('a'))
+	b := &beside{s: s, res: res, home: home, disk: disk, bare: bare.reader(), st: newPacedStory(s.t, home.device(res))}
+	b.work()
 	return b
+}
+
+// work begins, or goes on after a rest, which leaves the machine to others while
+// nobody looks.
+func (b *beside) work() {
+	b.l = &load{}
+	b.l.run(b.st.round('a'))
+}
+
+func (b *beside) rest() {
+	b.s.t.Helper()
+	b.l.finish(b.s.t)
 }
 
 // measure measures while all is well, in so many chapters more, or since the last

@@ -5,6 +5,7 @@ package guest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -17,7 +18,8 @@ import (
 const foreign = "/mars/foreign"
 
 // fillMars lets a foreign file take all that is free in the /mars of a host, again
-// if it is there, and tells how long it took.
+// if it is there, and tells how long it took. Most of it is allocated without being
+// written, which is as full, and leaves the disk to others.
 func (h *host) fillMars() time.Duration {
 	h.t.Helper()
 	begin := time.Now()
@@ -25,7 +27,19 @@ func (h *host) fillMars() time.Duration {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	block := make([]byte, 256<<10)
+	end, err := f.Seek(0, io.SeekEnd)
+	for size := int64(64 << 20); err == nil && size >= 64<<10; {
+		switch err = unix.Fallocate(int(f.Fd()), 0, end, size); {
+		case err == nil:
+			end += size
+		case errors.Is(err, unix.ENOSPC):
+			size, err = size/2, nil
+		}
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	block := make([]byte, 4<<10)
 	for err == nil {
 		_, err = f.Write(block)
 	}
@@ -110,9 +124,13 @@ func TestFull(t *testing.T) {
 	w.before = w.look()
 	t.Logf("before: %s", w.before)
 	w.beside.measure(0)
-	for range rounds(t) {
+	for i := range rounds(t) {
+		if i > 0 {
+			w.beside.work()
+		}
 		w.secondary()
 		w.limited()
+		w.beside.rest()
 		w.primary()
 		w.wayBack()
 	}
@@ -157,7 +175,7 @@ func (w *full) follow(h *host) {
 			return hopeless + err.Error()
 		}
 		if late := behind(w.t, w.st, h.disk, goal); late != "" {
-			return late + " at " + h.place("full") + ", synced " + h.link("resource-full/syncstatus-"+h.name)
+			return late + " at " + h.place("full") + ", synced " + h.link("resource-full/syncstatus-"+h.name) + ", it is " + h.link("resource-full/actual-"+h.name+"/why")
 		}
 		return ""
 	})

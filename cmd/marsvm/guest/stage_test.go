@@ -256,6 +256,7 @@ func (s *stage) awaitFor(patience time.Duration, what string, look func() string
 	s.t.Helper()
 	defer step(s.t, "waited for "+what)()
 	last, since, said, begin := "", time.Now(), time.Now(), time.Now()
+	daemons := s.daemonsWork()
 	var states []string
 	for {
 		begun := time.Now()
@@ -263,7 +264,7 @@ func (s *stage) awaitFor(patience time.Duration, what string, look func() string
 		pause := min(max(pollTime, pollShare*time.Since(begun)), pollMost)
 		if missing == "" {
 			if time.Since(begin) >= longStep {
-				s.t.Logf("on the way: %s", strings.Join(states, "; "))
+				s.t.Logf("on the way: %s; work: %s", strings.Join(states, "; "), daemons())
 			}
 			return
 		}
