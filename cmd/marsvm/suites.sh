@@ -57,7 +57,7 @@ run() {
 	kill) in_guest kill 25m --allow-warnings --disk 1G --disk 16M --disk 1G --disk 16M --disk 24M --disk 24M ;;
 	# Faults of the kernel's own making; MARS_FAULT_ROUNDS lets each come more often.
 	# One processor is cheaper to emulate, and these wait for the most part.
-	net) CPUS=${CPUS:-1} in_guest net "$long" --disk 256M --disk 4M --disk 256M --disk 4M --disk 256M --disk 4M --disk 4M --disk 4M --disk 16M ;;
+	net) CPUS=${CPUS:-1} in_guest net "$long" --disk 256M --disk 4M --disk 256M --disk 4M --disk 256M --disk 4M --disk 4M --disk 16M ;;
 	split) CPUS=${CPUS:-1} in_guest split "$long" --disk 256M --disk 4M --disk 256M --disk 4M --disk 256M --disk 4M --disk 4M --disk 4M --disk 16M ;;
 	# Errors of disks are what it is about: the suite itself looks for those of applications.
 	disk) CPUS=${CPUS:-1} in_guest disk "$long" --allow-warnings --disk 256M --disk 8M --disk 256M --disk 8M --disk 8M --disk 8M --disk 16M ;;

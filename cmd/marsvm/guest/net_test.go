@@ -53,8 +53,9 @@ func (h *host) unshape(to, from bool) {
 	}
 }
 
-// lined is a stage of three hosts with two resources that are worked on at A. The
-// wire of B is bad; C, who follows both, and A must not notice.
+// lined is a stage of three hosts with two resources that are worked on at A, of
+// which it has the other one alone. The wire of B is bad; C, who follows the one as
+// well, and A must not notice. (In the suite of split brains somebody follows both.)
 type lined struct {
 	*stage
 	a, b, c  *host
@@ -75,9 +76,8 @@ func TestNet(t *testing.T) {
 	s.resource("net", w.a.disk, w.b.disk)
 	w.c.join("net", w.c.disk)
 	s.resource("two", "/dev/vdg", "")
-	w.c.join("two", "/dev/vdh")
-	bare := newPulse(t, "/dev/vdi")
-	w.net, w.two = s.newBeside("net", w.a, w.c.disk, bare), s.newBeside("two", w.a, "/dev/vdh", bare)
+	bare := newPulse(t, "/dev/vdh")
+	w.net, w.two = s.newBeside("net", w.a, w.c.disk, bare), s.newBeside("two", w.a, "", bare)
 	s.awaitChapters(w.net.l, w.net.st, 5)
 	w.two.lap()
 	w.net.measure(20)
@@ -91,14 +91,13 @@ func TestNet(t *testing.T) {
 	w.two.end()
 	w.b.awaitStory("net", w.net.st, w.b.disk)
 	w.c.awaitStory("net", w.net.st, w.c.disk)
-	w.c.awaitStory("two", w.two.st, "/dev/vdh")
 	for _, h := range s.hosts {
 		h.stop()
 	}
 	w.net.st.pastOf(t, w.a.disk, w.net.st.length())
 	w.net.st.mustNotice(t, w.b.disk)
 	s.equalDisks(w.a.disk, w.c.disk, netSize)
-	s.equalDisks("/dev/vdg", "/dev/vdh", netSize)
+	w.two.st.pastOf(t, "/dev/vdg", w.two.st.length())
 	equalAndControl(s, w.a.disk, w.b.disk, netSize)
 	s.dmesgClean()
 	s.nothingLeft()
