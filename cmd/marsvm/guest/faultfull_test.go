@@ -287,8 +287,10 @@ func (h *host) awaitHole() {
 }
 
 // wayBack makes good what B has missed, under load: there is a consistent mirror
-// at any time.
+// at any time. The load is less, since the digests of a sync give way to all else
+// that the one processor has to do.
 func (w *full) wayBack() {
+	defer w.st.setPause(w.st.setPause(3 * pace))
 	n := w.st.pastOf(w.t, w.b.disk, 1)
 	w.c.ok("join-resource", "full", w.c.disk)
 	w.follow(w.c)
