@@ -39,6 +39,28 @@
 // has its control in the same run. Writers pause, and waits look at links: what an
 // emulated machine can do is little.
 //
+// Beside what is in trouble there is a resource with which nothing is wrong, and who
+// follows it (file beside_test.go; the two of the suite disk): its writes, their
+// ratio to those before, and how soon the follower has them, are looked at while the
+// fault lasts: of a bad line (net), of a split brain (split), of an emergency that
+// is another resource's alone (full), of bad disks (disk).
+//
+// Databases are known exactly: each account follows from the number of
+// transactions, and what a paused secondary has must be as new as the rows on its
+// disk, committed or not.
+//
+// # Time
+//
+// What takes long is told by the guest's clock and by the work of its processors
+// (file spent_test.go): the difference is waiting. The end of a suite tells which
+// programs have worked most.
+//
+// # When a suite fails
+//
+// Its daemons are stopped, not killed: a killed one leaves its devices to the next,
+// with requests for which this program would wait for ever. One that does not stop
+// is told with its goroutines.
+//
 // Each fault comes once, with MARS_FAULT_ROUNDS so often (make soak); there are
 // four handovers a round, and more clocks are stepped from two rounds on. The
 // faults that want a real kernel, and where they fire; strategy/simtest has the
@@ -50,7 +72,7 @@
 //	errors of data disks, for good and intermittent          disk: dataDisks
 //	slow disks, 200 ms: data, /mars                          disk: slowData, slowLog
 //	clock +1 h, -1 day, +10 years, and back, of one host     clock (package pair)
-//	line cut, one-way cut in either direction                net: TestNet
+//	line cut, one-way cut in either direction, of one host   net: TestNet
 //	slow line: 4 Mbit, 50 ms, 1 % loss; 512 kbit             net: TestNet
 //	kill -9 and SIGSTOP of daemons                           kill, db
 //	kill -9 of a database, of the daemon below, failover     db, postgres

@@ -63,8 +63,18 @@ type pulse struct {
 	load  load
 	mu    sync.Mutex
 	times []time.Duration
+	own   pulseReader
+}
+
+// pulseReader is who takes laps of a pulse, which may be several.
+type pulseReader struct {
+	p     *pulse
+	seen  int
 	since time.Time // the last lap
 }
+
+// reader is another one.
+func (p *pulse) reader() *pulseReader { return &pulseReader{p: p, since: time.Now()} }
 
 // newPulse begins to write to a disk of its own.
 func newPulse(t *testing.T, path string) *pulse {
@@ -76,7 +86,8 @@ func newPulse(t *testing.T, path string) *pulse {
 // load.
 func newPulseEvery(t *testing.T, path string, pause time.Duration) *pulse {
 	t.Helper()
-	p := &pulse{since: time.Now()}
+	p := &pulse{}
+	p.own = pulseReader{p: p, since: time.Now()}
 	dev, buf := openDev(t, path), alignedBuf(t, storyBlock)
 	p.load.run(func(i int) error {
 		begin := time.Now()
@@ -92,12 +103,14 @@ func newPulseEvery(t *testing.T, path string, pause time.Duration) *pulse {
 	return p
 }
 
-func (p *pulse) lap() lap {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l, now := newLap(p.times), time.Now()
-	l.span = now.Sub(p.since)
-	p.times, p.since = nil, now
+func (p *pulse) lap() lap { return p.own.lap() }
+
+func (r *pulseReader) lap() lap {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	l, now := newLap(slices.Clone(r.p.times[r.seen:])), time.Now()
+	l.span = now.Sub(r.since)
+	r.seen, r.since = len(r.p.times), now
 	return l
 }
 

@@ -5,6 +5,7 @@ package guest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -17,7 +18,8 @@ import (
 const foreign = "/mars/foreign"
 
 // fillMars lets a foreign file take all that is free in the /mars of a host, again
-// if it is there, and tells how long it took.
+// if it is there, and tells how long it took. Most of it is allocated without being
+// written, which is as full, and leaves the disk to others.
 func (h *host) fillMars() time.Duration {
 	h.t.Helper()
 	begin := time.Now()
@@ -25,7 +27,19 @@ func (h *host) fillMars() time.Duration {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	block := make([]byte, 256<<10)
+	end, err := f.Seek(0, io.SeekEnd)
+	for size := int64(64 << 20); err == nil && size >= 64<<10; {
+		switch err = unix.Fallocate(int(f.Fd()), 0, end, size); {
+		case err == nil:
+			end += size
+		case errors.Is(err, unix.ENOSPC):
+			size, err = size/2, nil
+		}
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	block := make([]byte, 4<<10)
 	for err == nil {
 		_, err = f.Write(block)
 	}
@@ -77,7 +91,8 @@ type full struct {
 	*trio
 	st     *story
 	l      load
-	raw    string // device of the resource without a replica
+	raw    string  // device of the resource without a replica
+	beside *beside // another part of that one
 	before sample
 	look   func() sample
 	pause  time.Duration
@@ -101,27 +116,37 @@ func TestFull(t *testing.T) {
 	w.look = func() sample { return sample{story: w.st.lap(), bare: bare.lap()} }
 	w.l.run(w.st.round('A'))
 	w.raw = w.a.device("raw")
+	w.beside = s.newBeside("raw", w.a, "", bare)
 	s.awaitChapters(&w.l, w.st, 5)
 	w.look()
+	w.beside.lap()
 	s.awaitChapters(&w.l, w.st, 20)
 	w.before = w.look()
 	t.Logf("before: %s", w.before)
-	for range rounds(t) {
+	w.beside.measure(0)
+	for i := range rounds(t) {
+		if i > 0 {
+			w.beside.work()
+		}
 		w.secondary()
+		w.limited()
+		w.beside.rest()
 		w.primary()
 		w.wayBack()
 	}
 	w.l.finish(t)
 	w.st.dev.close(t)
+	w.beside.end()
 	w.b.awaitStory("full", w.st, w.b.disk)
 	for _, h := range w.hosts {
 		h.stop()
 	}
 	w.st.pastOf(t, w.b.disk, w.st.length())
+	w.beside.st.pastOf(t, "/dev/vdg", w.beside.st.length())
 	equalAndControl(s, w.a.disk, w.b.disk, splitSize)
 	s.dmesgClean()
 	s.nothingLeft()
-	result(t, "full", "/mars filled to the last block at the secondary and at the primary, %d chapters and verified fio without an error, longest pause %.1f s; back by a third host; replicas equal",
+	result(t, "full", "/mars filled to the last block at the secondary and at the primary, %d chapters and verified fio without an error, longest pause %.1f s; the emergency of one resource alone not noticed by another; back by a third host; replicas equal",
 		w.st.length(), w.pause.Seconds())
 }
 
@@ -150,7 +175,7 @@ func (w *full) follow(h *host) {
 			return hopeless + err.Error()
 		}
 		if late := behind(w.t, w.st, h.disk, goal); late != "" {
-			return late + " at " + h.place("full") + ", synced " + h.link("resource-full/syncstatus-"+h.name)
+			return late + " at " + h.place("full") + ", synced " + h.link("resource-full/syncstatus-"+h.name) + ", it is " + h.link("resource-full/actual-"+h.name+"/why")
 		}
 		return ""
 	})
@@ -163,10 +188,12 @@ func (w *full) follow(h *host) {
 // secondary fills the /mars of B: A does not notice, B goes on by itself.
 func (w *full) secondary() {
 	w.look()
+	w.beside.lap()
 	w.b.fillMars()
 	w.b.awaitLevel(func(level string) bool { return level != "0" })
 	w.awaitChapters(&w.l, w.st, 12)
 	undisturbed(w.t, "/mars of B full", w.before, w.look())
+	w.beside.check("/mars of B full", 0)
 	if text := w.b.status("full"); !strings.Contains(text, "emergency level") {
 		w.t.Errorf("B does not tell of the emergency:\n%s", text)
 	}
@@ -181,11 +208,32 @@ func (w *full) secondary() {
 	progress("/mars of B full: it was at chapter %d, follows again", n)
 }
 
+// limited lets the one resource have more free space for itself than there is: it
+// alone is in emergency mode. Neither its own application notices nor that of the
+// other resource, which goes on logging.
+func (w *full) limited() {
+	emergency := func(res string) string { return w.a.link("resource-" + res + "/actual-A/is-emergency") }
+	w.look()
+	w.beside.lap()
+	w.a.ok("set-emergency-limit", "full", "99")
+	w.a.awaitLink("resource-full/actual-A/is-emergency", "1")
+	w.awaitChapters(&w.l, w.st, 12)
+	undisturbed(w.t, "emergency of one resource: full", w.before, w.look())
+	w.beside.check("emergency of one resource", 0)
+	if full, raw := emergency("full"), emergency("raw"); full != "1" || raw == "1" {
+		w.t.Errorf("in emergency mode is full: %s, raw: %s", full, raw)
+	}
+	w.a.ok("set-emergency-limit", "full", "0")
+	w.a.awaitLink("resource-full/actual-A/is-emergency", "0")
+	w.awaitChapters(&w.l, w.st, 2)
+	progress("emergency of one resource alone: the other one has not noticed")
+}
+
 // primary fills the /mars of A: it goes into emergency mode, B stays behind the
 // hole, and logging goes on when there is space.
 func (w *full) primary() {
 	var fio load
-	round := fioRound(w.raw, "256k")
+	round := fioRound(w.raw, "256k", "--offset=4m") // behind the story
 	fio.run(func(i int) error {
 		<-time.After(5 * pace) // it must not be all that the machine does
 		return round(i)
@@ -239,8 +287,10 @@ func (h *host) awaitHole() {
 }
 
 // wayBack makes good what B has missed, under load: there is a consistent mirror
-// at any time.
+// at any time. The load is less, since the digests of a sync give way to all else
+// that the one processor has to do.
 func (w *full) wayBack() {
+	defer w.st.setPause(w.st.setPause(3 * pace))
 	n := w.st.pastOf(w.t, w.b.disk, 1)
 	w.c.ok("join-resource", "full", w.c.disk)
 	w.follow(w.c)

@@ -3,6 +3,7 @@
 package guest
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ const (
 	handovers = 4 // for each of the rounds; even, such that A is primary in the end
 	splitSize = 4 << 20
 
-	handoverSlow = 15 * time.Second // what takes longer is told
+	handoverSlow = 4 * time.Second // what takes longer is told
 )
 
 // trio is a stage of three hosts with one resource; A is its first primary.
@@ -22,6 +23,7 @@ type trio struct {
 	a, b, c *host
 	res     string
 	longest time.Duration // of the handovers
+	beside  *beside       // works at A, C follows
 }
 
 func newTrio(t *testing.T, res string) *trio {
@@ -30,20 +32,9 @@ func newTrio(t *testing.T, res string) *trio {
 	s.cluster("/dev/vda", "/dev/vdb", "/dev/vdc", "/dev/vdd", "/dev/vde", "/dev/vdf")
 	w := &trio{stage: s, a: s.hosts[0], b: s.hosts[1], c: s.hosts[2], res: res}
 	s.resource(res, w.a.disk, w.b.disk)
-	w.join(w.c)
+	w.c.join(res, w.c.disk)
 	progress("three hosts have resource %s", res)
 	return w
-}
-
-// join makes a host a further member.
-func (w *trio) join(h *host) {
-	w.t.Helper()
-	w.await(w.res+" to be known at "+h.name, func() string {
-		_, err := os.Readlink(h.inside("/mars/resource-" + w.res + "/primary"))
-		return errText(err)
-	})
-	h.ok("join-resource", w.res, h.disk)
-	h.awaitUpToDate(w.res)
 }
 
 // write lets a story go on for some chapters.
@@ -102,17 +93,25 @@ func TestSplit(t *testing.T) {
 		w.handovers(first)
 	}
 	result(t, "split", "%d handovers to and fro, the longest %.1f s, %d chapters; three hosts have all of them", handovers*rounds(t), w.longest.Seconds(), first.length())
+	s := w.stage
+	w.a.ok("create-resource", "beside", "/dev/vdg")
+	w.a.ok("wait-resource", "beside", "is-device")
+	w.c.join("beside", "/dev/vdh")
+	w.beside = s.newBeside("beside", w.a, "/dev/vdh", newPulse(t, "/dev/vdi"))
+	w.beside.measure(15)
 	right := w.destroy(first)
 	kept := w.keep(right)
 	for _, h := range w.hosts {
 		h.stop()
 	}
+	w.beside.st.pastOf(t, "/dev/vdh", w.beside.st.length())
+	w.equalDisks("/dev/vdg", "/dev/vdh", splitSize)
 	right.pastOf(t, w.b.disk, right.length())
 	kept.pastOf(t, w.c.disk, kept.length())
 	equalAndControl(w.stage, w.b.disk, w.a.disk, splitSize)
 	w.dmesgClean()
 	w.nothingLeft()
-	result(t, "split", "three hosts, two split brains: one version destroyed, one kept; %d and %d chapters, all acknowledged ones of the versions that were to survive",
+	result(t, "split", "three hosts, two split brains: one version destroyed, one kept; %d and %d chapters, all acknowledged ones of the versions that were to survive; a resource beside was not disturbed",
 		right.length(), kept.length())
 }
 
@@ -123,6 +122,8 @@ func (w *trio) destroy(first *story) *story {
 	shared := first.length()
 	w.write(first, 'A', 30)
 	second := w.force(w.b, first, shared)
+	w.beside.lap()
+	w.beside.check("B is cut off and primary by force", 10)
 	progress("B is primary by force, with %d chapters of A's %d", second.length(), first.length())
 	w.write(second, 'B', 50)
 	w.write(first, 'A', 30)
@@ -134,6 +135,10 @@ func (w *trio) destroy(first *story) *story {
 	if out, err := w.c.adm("show-errors", "split"); err == nil || !strings.Contains(out, "SPLIT BRAIN") {
 		t.Errorf("show-errors at C: %v\n%s", err, out)
 	}
+	w.beside.lap()
+	w.beside.check("a split brain", 10)
+	w.beside.end()
+	w.c.awaitStory("beside", w.beside.st, "/dev/vdh")
 	w.write(first, 'A', 10) // its application goes on, whoever is designated
 	w.c.freeze("split")
 	if n, err := first.past(first.read(t, w.c.disk)); err != nil {
@@ -213,11 +218,22 @@ func (w *trio) takeOver(h *host) {
 	w.t.Helper()
 	w.await(h.name+" to take over", func() string {
 		begin := time.Now()
-		said := h.ok("wait-umount", w.res)
-		closed := time.Since(begin)
-		out, err := h.adm("primary", w.res, "--timeout=600")
+		said := &stamped{begin: begin}
+		cmd := h.command("marsadm", "wait-umount", w.res, "--timeout=600")
+		cmd.Stdout, cmd.Stderr = said, said
+		err := cmd.Run()
+		if err == nil {
+			fmt.Fprintf(said, "the device is closed, as %s knows\n", h.name)
+			cmd = h.command("marsadm", "primary", w.res, "--timeout=600")
+			cmd.Stdout, cmd.Stderr = said, said
+			err = cmd.Run()
+		}
+		out := said.text.String()
 		if took := time.Since(begin); took > handoverSlow {
-			w.t.Logf("slow: after %.1f s the device was closed, as %s knows, after %.1f s it was primary:\n%s%s", closed.Seconds(), h.name, took.Seconds(), said, out)
+			w.t.Logf("slow: %.1f s until %s was primary:\n%s", took.Seconds(), h.name, out)
+			for _, h := range w.hosts {
+				w.t.Logf("marsd of %s:\n%s", h.name, lastLines(h.journal(), 4))
+			}
 		}
 		switch {
 		case err == nil:

@@ -77,6 +77,14 @@ func newPacedStory(t *testing.T, dev string) *story {
 	return st
 }
 
+// setPause sets another pause between two writes, and returns the one before.
+func (st *story) setPause(d time.Duration) (before time.Duration) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	before, st.pause = st.pause, d
+	return before
+}
+
 // write adds a chapter.
 func (st *story) write(branch byte) error {
 	st.mu.Lock()

@@ -62,9 +62,10 @@ func (l *load) finish(t *testing.T) {
 }
 
 // fioRound writes a part of a device at random, and reads it back verified.
-func fioRound(dev string, size string) func(int) error {
+func fioRound(dev string, size string, more ...string) func(int) error {
 	return func(round int) error {
 		args := fioVerify(dev, "--name=round", "--size="+size, "--fdatasync=16", "--randseed="+itoa(round+1), "--bssplit=512/20:4k/60:64k/20")
+		args = append(args, more...)
 		out, err := exec.Command("fio", args...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("fio, round %d: %w\n%s", round, err, out)

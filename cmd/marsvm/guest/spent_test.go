@@ -65,6 +65,53 @@ func step(t *testing.T, what string) func() {
 	}
 }
 
+// daemonsWork tells in its end how long each daemon has worked since its begin, and
+// the suite itself.
+func (s *stage) daemonsWork() func() string {
+	before := s.daemonTimes()
+	return func() (text string) {
+		for i, took := range s.daemonTimes() {
+			if i < len(before) {
+				text += fmt.Sprintf(", %s %.1f s", s.daemonName(i), max(0, took-before[i]).Seconds())
+			}
+		}
+		return strings.TrimPrefix(text, ", ")
+	}
+}
+
+// daemonTimes are the times of the daemons, and of this process, behind them.
+func (s *stage) daemonTimes() (times []time.Duration) {
+	for _, h := range s.hosts {
+		file := ""
+		if h.cmd != nil && h.cmd.Process != nil {
+			file = fmt.Sprintf("/proc/%d/stat", h.cmd.Process.Pid)
+		}
+		times = append(times, processTime(file))
+	}
+	return append(times, processTime("/proc/self/stat"))
+}
+
+func (s *stage) daemonName(i int) string {
+	if i < len(s.hosts) {
+		return "marsd " + s.hosts[i].name
+	}
+	return "the suite"
+}
+
+// processTime is how long a process has worked, none if it is not there.
+func processTime(stat string) time.Duration {
+	text, err := os.ReadFile(stat)
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // behind its name
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	return ticksOf(fields[11], fields[12]) // utime, stime
+}
+
 // spending is the time of processors that programs have taken, by their names.
 type spending struct {
 	mu   sync.Mutex
@@ -108,4 +155,15 @@ func (s *spending) String() string {
 		text += fmt.Sprintf(", %d of %s %.1f s", s.runs[name], filepath.Base(name), s.took[name].Seconds())
 	}
 	return text
+}
+
+// stamped notes what a program says, with the time since it began at each piece.
+type stamped struct {
+	begin time.Time
+	text  strings.Builder
+}
+
+func (s *stamped) Write(p []byte) (int, error) {
+	fmt.Fprintf(&s.text, "%.1f s: %s", time.Since(s.begin).Seconds(), p)
+	return len(p), nil
 }

@@ -86,13 +86,18 @@ func (s *stage) resource(res, diskA, diskB string) {
 // join makes B a member of a resource, and waits for the sync.
 func (s *stage) join(res, diskB string) {
 	s.t.Helper()
-	b := s.hosts[1]
-	s.await(res+" to be known at B", func() string {
-		_, err := os.Readlink(b.inside("/mars/resource-" + res + "/primary"))
+	s.hosts[1].join(res, diskB)
+}
+
+// join makes a host a member of a resource, and waits for the sync.
+func (h *host) join(res, disk string) {
+	h.t.Helper()
+	h.s.await(res+" to be known at "+h.name, func() string {
+		_, err := os.Readlink(h.inside("/mars/resource-" + res + "/primary"))
 		return errText(err)
 	})
-	b.ok("join-resource", res, diskB)
-	b.awaitUpToDate(res)
+	h.ok("join-resource", res, disk)
+	h.awaitUpToDate(res)
 }
 
 // errText is an error's text, empty for none.
@@ -251,6 +256,7 @@ func (s *stage) awaitFor(patience time.Duration, what string, look func() string
 	s.t.Helper()
 	defer step(s.t, "waited for "+what)()
 	last, since, said, begin := "", time.Now(), time.Now(), time.Now()
+	daemons := s.daemonsWork()
 	var states []string
 	for {
 		begun := time.Now()
@@ -258,7 +264,7 @@ func (s *stage) awaitFor(patience time.Duration, what string, look func() string
 		pause := min(max(pollTime, pollShare*time.Since(begun)), pollMost)
 		if missing == "" {
 			if time.Since(begin) >= longStep {
-				s.t.Logf("on the way: %s", strings.Join(states, "; "))
+				s.t.Logf("on the way: %s; work: %s", strings.Join(states, "; "), daemons())
 			}
 			return
 		}

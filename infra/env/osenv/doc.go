@@ -13,7 +13,9 @@
 //   - executors: goroutines, each locked to an OS thread, that deliver events,
 //   - one pool of workers for what blocks (opening, truncating, punching holes,
 //     and all IO where io_uring is refused),
-//   - one pool for off-loaded work, as many threads as cores, at nice 19,
+//   - one pool for off-loaded work, which is waited for,
+//   - one pool for computations, as many threads as cores, at nice 10: a tenth of a
+//     processor that others want,
 //   - the network: two goroutines a connection, one a listener.
 //
 // # A turn

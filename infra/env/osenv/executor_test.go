@@ -218,7 +218,7 @@ func TestCompute(t *testing.T) {
 			})
 		}
 	})
-	if most > runtime.NumCPU() || prio != 19 {
+	if most > runtime.NumCPU() || prio != computeNice {
 		t.Errorf("%d at a time, nice %d", most, prio)
 	}
 }

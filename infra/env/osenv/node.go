@@ -119,12 +119,18 @@ func (n *Node) startExecutor(i int) error {
 // for disks more than they compute.
 const minOffload = 2
 
+// computeNice is the priority of computations: where no processor is idle they get a
+// tenth of what others get. With the lowest one it is a seventieth, and a sync stands
+// still; so do, in a process that may use one processor, all goroutines that wait for
+// the one which computes.
+const computeNice = 10
+
 // lowPriority makes the calling goroutine one for computations: on a thread of
-// its own that yields to everything else.
+// its own that gives way to others.
 func lowPriority() {
 	runtime.LockOSThread()
 	// Lowering one's priority is always allowed.
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), computeNice)
 }
 
 func (n *Node) mono() time.Duration { return time.Since(n.start) }

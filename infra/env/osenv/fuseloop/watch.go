@@ -3,6 +3,7 @@
 package fuseloop
 
 import (
+	"runtime"
 	"time"
 
 	"mars/infra/env/osenv/devnode"
@@ -19,6 +20,8 @@ const (
 
 // watch looks after all devices until there are none.
 func (h *Host) watch() {
+	runtime.LockOSThread() // what it takes is counted by thread
+	defer runtime.UnlockOSThread()
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
 	a := newAside()
@@ -49,8 +52,10 @@ func (h *Host) look(a *aside, list []*device, all bool, now time.Time) {
 	for _, d := range list {
 		plain[d.rdev] = 0
 	}
+	used, more := devnode.ThreadTime(), false
 	err := devnode.ScanOpeners(plain)
-	h.scans.Done(now, time.Since(now))
+	used = devnode.ThreadTime() - used
+	defer func() { h.scans.Done(now, used, more) }()
 	if err != nil {
 		h.log.Warn("cannot see who has devices open", "err", err)
 		return
@@ -58,6 +63,7 @@ func (h *Host) look(a *aside, list []*device, all bool, now time.Time) {
 	for _, d := range list {
 		if d.op.TryLock() {
 			if !d.closed {
+				more = more || plain[d.rdev] > d.use.plain
 				d.use.plain = plain[d.rdev]
 				d.report()
 			}

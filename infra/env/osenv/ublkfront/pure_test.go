@@ -129,11 +129,11 @@ func TestLookIsNotWhole(t *testing.T) {
 	h := &Host{}
 	free, busy := &device{h: h, closed: true}, &device{h: h, closed: true}
 	busy.op.Lock()
-	if h.lookAll([]*device{free, busy}) {
+	if whole, _ := h.lookAll([]*device{free, busy}); whole {
 		t.Error("a look that has left out a device says that it was whole")
 	}
 	busy.op.Unlock()
-	if !h.lookAll([]*device{free, busy}) {
+	if whole, _ := h.lookAll([]*device{free, busy}); !whole {
 		t.Error("a look at all devices says that it was not whole")
 	}
 }

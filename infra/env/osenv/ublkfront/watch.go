@@ -64,9 +64,9 @@ func (h *Host) watch() {
 		// An opener counts with the driver before it has its descriptor: the look
 		// at that change may be too early, so that there is another one.
 		if plan.Due(time.Now(), changed || before) {
-			start, used := time.Now(), threadTime()
-			whole := h.lookAll(list)
-			plan.Done(start, threadTime()-used)
+			start, used := time.Now(), devnode.ThreadTime()
+			whole, more := h.lookAll(list)
+			plan.Done(start, devnode.ThreadTime()-used, more)
 			if !whole {
 				plan.Again()
 			}
@@ -87,8 +87,9 @@ func (d *device) checkTags() {
 }
 
 // lookAll counts the users of devices. One that is being closed or probed is
-// left to whoever does that; then, and when the look fails, it is not whole.
-func (h *Host) lookAll(list []*device) (whole bool) {
+// left to whoever does that; then, and when the look fails, it is not whole. It tells
+// whether there are more of one than before.
+func (h *Host) lookAll(list []*device) (whole, more bool) {
 	var mine []*device
 	whole = true
 	for _, d := range list {
@@ -106,25 +107,17 @@ func (h *Host) lookAll(list []*device) (whole bool) {
 	found, err := survey(mine, func(d *device) bool { return d.hidden })
 	if err != nil {
 		h.log.Warn("cannot see who has devices open", "err", err)
-		return false
+		return false, false
 	}
 	for _, d := range mine {
 		d.hidden = found[d].hidden
 		if n := found[d].count(); n != d.count {
+			more = more || n > d.count
 			d.count = n
 			d.report(n)
 		}
 	}
-	return whole
-}
-
-// threadTime is the time that the calling thread has spent on a core.
-func threadTime() time.Duration {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
-		return 0 // it does not fail; then only scanEvery is a bound
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return whole, more
 }
 
 // openMounts opens what tells of changes of the mount table, or returns -1.
