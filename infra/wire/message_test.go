@@ -291,6 +291,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add(k.sample.Append(nil))
 	}
 	f.Add([]byte{})
+	for typ, n := range ended {
+		f.Add(kinds[typ].sample.Append(nil)[:n])
+	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		k, ok := kinds[TypeOf(frame)]
 		if !ok {
@@ -305,7 +308,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		again := m.Append(nil)
-		if len(again) > len(frame) {
+		if len(again) > len(frame) && len(frame) != ended[m.Type()] { // else it was that of the release before
 			t.Fatalf("%d bytes became %d", len(frame), len(again))
 		}
 		back := k.empty()
