@@ -176,7 +176,7 @@ func decideSync(f *Facts, s *State, hole bool, v *Verdict) {
 		v.Why = "the sync is paused"
 	case !ok || !src.Connected:
 		v.Why = "the sync waits for a connection to " + f.Primary
-	case !mutant.Is(mutant.LateInconsistent) && f.SyncFrom != f.Primary || f.SyncStatus == 0 && !f.anchored() || f.SyncStatus > 0 && hole && !mutant.Is(mutant.SyncOverHole):
+	case !mutant.Is(mutant.LateInconsistent) && f.SyncFrom != f.Primary || f.SyncStatus == 0 && (!f.anchored() || f.pastFault(s)) || f.SyncStatus > 0 && hole && !mutant.Is(mutant.SyncOverHole):
 		if s.Mode == Idle {
 			v.Step = Step{Kind: SyncFrom}
 		}
@@ -197,6 +197,20 @@ func (f *Facts) anchored() bool {
 		return false
 	}
 	return f.Source.Prev == "" || history.Head(f.Prev) == history.Head(f.Source.Prev)
+}
+
+// stopped tells whether a replay could not go on where this host stands.
+func (f *Facts) stopped(s *State) bool {
+	return s.ReplayErr != "" && s.ErrLog == logOf(f) && s.ErrAt == f.Replay.Pos
+}
+
+// pastFault tells whether a sync that begins can pass by what a replay can not:
+// the one that is synced from has applied what is behind it, so nobody needs the
+// damaged log.
+func (f *Facts) pastFault(s *State) bool {
+	at, own := f.Source.At, f.Replay
+	return s.ReplayErr != "" && s.ErrLog == logOf(f) && at.Number == own.Number && at.Origin == own.Origin &&
+		own.Pos <= s.ErrAt && s.ErrAt < at.Pos
 }
 
 func (f *Facts) peer(host string) (Peer, bool) {
@@ -224,9 +238,11 @@ func decideReplay(f *Facts, s *State, way *history.Way, v *Verdict) {
 	}
 	v.Plan.Log, v.Plan.Start = cur, pos
 	wanted := f.Todo.Replay || f.designated()
+	stopped := f.stopped(s)
 	switch {
-	case s.ReplayErr != "" && s.Log == cur && s.ErrAt == pos && limit > pos:
+	case stopped && s.ErrHeld:
 		v.Why = status.ReplayStopped + s.ReplayErr
+		return
 	case !have && pos > 0 && !(seg.End == pos && len(way.Segments) > 1):
 		v.Why = fmt.Sprintf("%v is missing here", cur)
 	case limit > pos && wanted:
@@ -256,6 +272,9 @@ func decideReplay(f *Facts, s *State, way *history.Way, v *Verdict) {
 	}
 	if limit == pos {
 		decideNext(f, s, way, v)
+	}
+	if stopped && v.Why == "" && v.Plan.Mode == Idle {
+		v.Why = status.ReplayStopped + s.ReplayErr // its copy is being fetched again
 	}
 }
 

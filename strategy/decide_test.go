@@ -36,6 +36,12 @@ func secondary() (*Facts, *State) {
 	return f, s
 }
 
+// stoppedAt says that a replay of log 1 could not go on there.
+func stoppedAt(s *State, pos int64) *State {
+	s.ReplayErr, s.ErrLog, s.ErrAt = "bad checksum", lg(1, "A"), pos
+	return s
+}
+
 var decideCases = []struct {
 	name  string
 	spoil func(f *Facts, s *State)
@@ -67,6 +73,21 @@ var decideCases = []struct {
 		f.Claims = claim("A", lg(1, "A"), 100, lg(2, "A"), 50)
 		s.Logs[0].End, s.Mode, s.Log = 100, Replaying, lg(1, "A")
 	}, log: lg(1, "A"), fetch: 2, limit: history.Open},
+	{name: "where replay stopped nothing is tried for a while", spoil: func(f *Facts, s *State) { stoppedAt(s, 100).ErrHeld = true },
+		log: lg(1, "A"), fetch: 1, limit: history.Open, why: "replay stopped: bad checksum"},
+	{name: "then it is tried again", spoil: func(f *Facts, s *State) { stoppedAt(s, 100) }, mode: Replaying, log: lg(1, "A"), end: 300, fetch: 1, limit: history.Open},
+	{name: "what was cut is fetched again", spoil: func(f *Facts, s *State) { stoppedAt(s, 100).Logs[0].End = 100 },
+		log: lg(1, "A"), fetch: 1, limit: history.Open, why: "replay stopped: bad checksum"},
+	{name: "it stopped elsewhere", spoil: func(f *Facts, s *State) { stoppedAt(s, 50).ErrHeld = true }, mode: Replaying, log: lg(1, "A"), end: 300, fetch: 1, limit: history.Open},
+	{name: "a sync passes by a damaged log", spoil: func(f *Facts, s *State) {
+		f.SyncStatus, f.SyncFrom, f.Source.At = 0, "A", symtree.ReplayLink{Number: 1, Origin: "A", Pos: 400}
+		f.Replay.Pos = 0
+		stoppedAt(s, 100)
+	}, step: SyncFrom, fetch: 1, limit: history.Open},
+	{name: "but not by what its source has not applied either", spoil: func(f *Facts, s *State) {
+		f.SyncStatus, f.SyncFrom, f.Source.At = 0, "A", symtree.ReplayLink{Number: 1, Origin: "A", Pos: 100}
+		stoppedAt(s, 100)
+	}, mode: Syncing, fetch: 1, limit: history.Open},
 	{name: "needs a sync", spoil: func(f *Facts, s *State) { f.SyncStatus, f.SyncFrom = 4096, "A" }, mode: Syncing, fetch: 1, limit: history.Open},
 	{name: "sync from another primary starts over", spoil: func(f *Facts, s *State) { f.SyncStatus, f.SyncFrom = 4096, "C" }, step: SyncFrom, fetch: 1, limit: history.Open},
 	{name: "the primary heard of this member late and has deleted logs: begin where it stands", spoil: func(f *Facts, s *State) {

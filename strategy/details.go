@@ -65,7 +65,9 @@ func (w *worker) details() (d Details) {
 	if w.sync.src != nil {
 		d.SyncTo, d.SyncUp = w.sync.peer.Host, connectionOf(w.sync.src)
 	}
-	d.ReplayCode = replayCode(w.replayd.Code)
+	if w.fault.err != "" {
+		d.ReplayCode = replayCode(w.fault.code)
+	}
 	return d
 }
 

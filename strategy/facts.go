@@ -89,8 +89,10 @@ type State struct {
 	LogFailed bool   // appending failed: a new log is needed
 	NoSpace   bool   // ... because there was no space
 	Bypass    bool   // writes go to the disk without a log, or are about to
-	ReplayErr string // why replay stopped for good, until a new plan
-	ErrAt     int64  // position of that
+	ReplayErr string // why replay stopped
+	ErrLog    history.Log
+	ErrAt     int64 // where that was
+	ErrHeld   bool  // nothing is to be applied there for now
 
 	// Tail: replay found that the log ends with an incomplete record: nothing
 	// can be applied between TailPos and TailEnd until more is fetched.
@@ -261,7 +263,7 @@ type Verdict struct {
 // equal compares everything but the logs.
 func (s *State) equal(o *State) bool {
 	return s.Scanned == o.Scanned && s.Attached == o.Attached && s.DiskSize == o.DiskSize && s.AttachErr == o.AttachErr && s.DiskErr == o.DiskErr && s.DiskSick == o.DiskSick &&
-		s.Mode == o.Mode && s.Ends == o.Ends && s.Log == o.Log && s.LogFailed == o.LogFailed && s.NoSpace == o.NoSpace && s.Bypass == o.Bypass && slices.Equal(s.Gone, o.Gone) && s.ReplayErr == o.ReplayErr && s.ErrAt == o.ErrAt &&
+		s.Mode == o.Mode && s.Ends == o.Ends && s.Log == o.Log && s.LogFailed == o.LogFailed && s.NoSpace == o.NoSpace && s.Bypass == o.Bypass && slices.Equal(s.Gone, o.Gone) && s.ReplayErr == o.ReplayErr && s.ErrLog == o.ErrLog && s.ErrAt == o.ErrAt && s.ErrHeld == o.ErrHeld &&
 		s.DeviceOn == o.DeviceOn && s.OpenCount == o.OpenCount && s.DeviceErr == o.DeviceErr && s.Held == o.Held &&
 		s.Leaving == o.Leaving && s.SizeWaits == o.SizeWaits && s.Fetching == o.Fetching && s.FetchLog == o.FetchLog && s.FetchLevel == o.FetchLevel &&
 		s.FetchErr == o.FetchErr && s.FetchGone == o.FetchGone && s.SyncAt == o.SyncAt && s.SyncDone == o.SyncDone && s.SyncEnd == o.SyncEnd && s.TailLog == o.TailLog && s.TailPos == o.TailPos && s.TailEnd == o.TailEnd && s.SyncErr == o.SyncErr

@@ -96,6 +96,8 @@ type worker struct {
 	tailLog                history.Log // see State.TailLog
 	tailPos, tailEnd       int64
 	replayEnd              int64
+	fault                  replayFault
+	faultTimer             env.Timer
 
 	past   counted // by bricks that are gone
 	paceAt time.Duration
@@ -113,6 +115,7 @@ func newWorker(c workerConfig) *worker {
 	w.task.Fn = w.converge
 	w.retry = c.env.NewTimer(w.kick)
 	w.tick = c.env.NewTimer(w.kick)
+	w.faultTimer = c.env.NewTimer(w.kick)
 	w.fetch.w, w.sync.w = w, w
 	return w
 }
@@ -128,6 +131,7 @@ func (w *worker) kick() { w.env.Schedule(&w.task) }
 // converge takes the next steps towards what is wanted.
 func (w *worker) converge() {
 	w.stepScan()
+	w.stepFault()
 	if w.diskLost != nil {
 		w.stepLost()
 		w.tell()
@@ -149,6 +153,9 @@ func (w *worker) stepMode() {
 			w.mode = w.want.Mode
 			w.log, w.failed, w.full, w.bypassing = w.want.Log, false, false, false
 			w.replayd = translogger.ReplayResult{}
+			if w.mode != Replaying {
+				w.applied(history.Log{}, 0) // it begins elsewhere
+			}
 		}
 	case w.ending || w.mode != w.want.Mode || w.mode == Replaying && w.want.Log != w.log:
 		w.stepEnd()
@@ -348,13 +355,7 @@ func (w *worker) tell() {
 		s.LogEnd = w.logger.DurableEnd()
 	}
 	s.TailLog, s.TailPos, s.TailEnd = w.tailLog, w.tailPos, w.tailEnd
-	if w.replayd.Code == translogger.ReplayDamage || w.replayd.Code == translogger.ReplayFailed || w.replayd.Code == translogger.ReplayTail {
-		s.ErrAt = w.replayd.Pos
-		s.ReplayErr = w.replayd.Code.String()
-		if w.replayd.Err != nil {
-			s.ReplayErr = w.replayd.Err.Error()
-		}
-	}
+	w.fillFault(&s)
 	w.fetch.fill(&s)
 	w.sync.fill(&s)
 	s.Details = w.details()

@@ -36,7 +36,7 @@ type fetcher struct {
 func (f *fetcher) step() {
 	want := f.w.want.Fetch
 	switch {
-	case f.active && (f.ending || want == nil || want.Log != f.plan.Log || want.Peer.Host != f.plan.Peer.Host || want.Peer.Addr != f.plan.Peer.Addr || want.Hurry != f.plan.Hurry || f.done):
+	case f.active && (f.ending || want == nil || want.Log != f.plan.Log || want.Peer.Host != f.plan.Peer.Host || want.Peer.Addr != f.plan.Peer.Addr || want.Hurry != f.plan.Hurry || f.done || f.w.fault.holds(f.plan.Log)):
 		f.end()
 	case f.active:
 		if want.Limit != f.plan.Limit && f.begun {
@@ -44,7 +44,7 @@ func (f *fetcher) step() {
 		}
 		f.plan.Limit = want.Limit
 		f.begin()
-	case want != nil && f.w.scanned && (f.w.env.Mono() >= f.wait || want.Log != f.plan.Log):
+	case want != nil && f.w.scanned && !f.w.fault.holds(want.Log) && (f.w.env.Mono() >= f.wait || want.Log != f.plan.Log):
 		f.active, f.plan, f.done, f.begun, f.err = true, *want, false, false, nil
 		f.begin()
 	}
@@ -146,11 +146,18 @@ func (f *fetcher) note(err error) {
 	f.err = err
 	// Who does not have it, or can not read it, is asked last for a while.
 	g := Gone{f.plan.Log, f.plan.Peer.Host, errors.Is(err, &wire.Error{Code: wire.CodeIO})}
-	if (g.Unread || errors.Is(err, &wire.Error{Code: wire.CodeNoSuchLog})) && !slices.Contains(f.gone, g) {
-		f.gone = append(slices.DeleteFunc(f.gone, func(x Gone) bool { return x.Log != g.Log || x.Host == g.Host }), g)
-		f.goneUntil = f.w.env.Mono() + time.Minute
+	if g.Unread || errors.Is(err, &wire.Error{Code: wire.CodeNoSuchLog}) {
+		f.addGone(g)
 	}
 	f.w.kick()
+}
+
+func (f *fetcher) addGone(g Gone) {
+	if slices.Contains(f.gone, g) {
+		return
+	}
+	f.gone = append(slices.DeleteFunc(f.gone, func(x Gone) bool { return x.Log != g.Log || x.Host == g.Host }), g)
+	f.goneUntil = f.w.env.Mono() + time.Minute
 }
 
 // fail ends this attempt; the next one comes after a pause. A local file that

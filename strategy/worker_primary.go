@@ -206,6 +206,9 @@ func (w *worker) durable(number int, end int64) {
 // position is told by the logger when links are to be written: the disk was flushed.
 func (w *worker) position(i translogger.Info) {
 	w.diskWas = nil
+	if w.mode == Replaying {
+		w.applied(history.Log{Number: i.Number, Origin: i.Origin}, i.Min)
+	}
 	p := position{Info: i, replay: w.mode == Replaying, bypass: w.logger.Bypass()}
 	if w.mode == Primary {
 		if id, ok := w.logger.Log(); ok && id.Number != i.Number {

@@ -49,6 +49,8 @@ func (w *worker) replayEnded(r translogger.ReplayResult) {
 	if r.Code == translogger.ReplayTail && errors.As(r.Err, &bad) && bad.Reason == translog.ReasonShort {
 		w.replayd = translogger.ReplayResult{}
 		w.tailLog, w.tailPos, w.tailEnd = w.log, r.Pos, w.replayEnd
+	} else if r.Code == translogger.ReplayDamage || r.Code == translogger.ReplayFailed || r.Code == translogger.ReplayTail {
+		w.stumbled(&r)
 	}
 	w.kick()
 }

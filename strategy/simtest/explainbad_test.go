@@ -60,5 +60,10 @@ func badTroubles() []explainTrouble {
 			mend = r.fails(r.b, env.Write)
 			r.write(r.a)
 		}, fact: simenv.ErrIO.Error(), next: "Next: marsadm show-errors mydata", helps: func(*explainRig) { mend() }},
+		{name: "log damaged", on: "B", make: func(r *explainRig) {
+			r.behind()
+			r.damage(r.a, r.b)
+			r.b.insist("resume-replay", explained, "--timeout=0")
+		}, fact: "replay stopped: ", next: "Next: marsadm invalidate mydata"},
 	}
 }

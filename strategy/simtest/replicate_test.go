@@ -33,14 +33,17 @@ func (c *Cluster) agree(p *Host, j *Journal, others ...*Host) {
 
 // upToDate tells whether the status here says of another host's disk that it
 // is up to date.
-func (h *Host) upToDate(other *Host) func() bool {
+func (h *Host) upToDate(other *Host) func() bool { return h.upTo(Res, other) }
+
+// upTo is upToDate for a resource.
+func (h *Host) upTo(res string, other *Host) func() bool {
 	ops, said := uint64(0), false
 	return func() bool {
 		if now := h.FSOps(); now != ops {
 			ops = now
 			tree, _, err := symtree.NewStore(h.FS(), symtree.DaemonTemp).Load()
 			h.C.Must(err, "the tree of %s", h.Node.Host())
-			r := status.ResourceOf(tree, Res, h.Node.Host())
+			r := status.ResourceOf(tree, res, h.Node.Host())
 			m := r.Member(other.Node.Host())
 			said = m != nil && m.Disk.State == "UpToDate"
 		}
