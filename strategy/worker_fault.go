@@ -14,8 +14,9 @@ const (
 	longestFault = time.Minute
 )
 
-// replayFault is where a replay could not go on. A copy that is damaged there is
-// cut and fetched again; what else stood in the way is tried again.
+// replayFault is where a replay could not go on. That is tried again; a copy that
+// is found damaged there twice is cut and fetched again. Not after one look: what
+// was read wrong once may be sound on the disk, and be the last copy there is.
 type replayFault struct {
 	log     history.Log
 	pos     int64
@@ -40,7 +41,7 @@ func (w *worker) stumbled(r *translogger.ReplayResult) {
 	if r.Err != nil {
 		x.err = r.Err.Error()
 	}
-	x.cut = w.log.Origin != w.me && r.Code != translogger.ReplayFailed
+	x.cut = x.tries > 0 && w.log.Origin != w.me && r.Code != translogger.ReplayFailed
 	pause := min(faultPause<<x.tries, longestFault)
 	x.tries = min(x.tries+1, 10)
 	x.until = w.env.Mono() + pause
@@ -82,7 +83,7 @@ func (w *worker) stepFault() {
 		if l := w.find(x.log); l != nil {
 			l.End = min(l.End, pos)
 		}
-		if x.tries > 1 {
+		if x.tries > 2 { // not for what happened here
 			w.fetch.shun(x.log)
 		}
 		w.kick()

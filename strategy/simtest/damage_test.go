@@ -92,3 +92,19 @@ func TestSimDamagedOriginalOnly(t *testing.T) {
 		t.Errorf("replay link %q", at)
 	}
 }
+
+// TestSimDamagedOnce: what was read wrong once is not cut: it may be the last copy.
+func TestSimDamagedOnce(t *testing.T) {
+	r := newExplainRig(t)
+	defer r.c.Close()
+	r.behind()
+	r.a.Kill()
+	mend := r.damage(r.b)
+	r.b.insist("resume-replay", explained, "--timeout=0")
+	r.c.Wait("the damage to be seen", func() bool {
+		return strings.HasPrefix(r.b.Link(symtree.ActualPath(explained, "B", "why")), "replay stopped: ")
+	})
+	mend()
+	want := r.b.Link(symtree.ReplayPath(explained, "A"))
+	r.c.WaitFor("B to apply all", 5*time.Second, func() bool { return r.b.Link(symtree.ReplayPath(explained, "B")) == want })
+}
