@@ -26,7 +26,7 @@ var margins = "\n" + strings.Repeat(indentStep, 16)
 // comes is from json.Marshal and needs not be checked again: that takes longer
 // than to encode it. It may come in pieces that end between two tokens.
 type indenter struct {
-	w      io.Writer
+	w      io.Writer // nil: all of it stays in out
 	out    []byte
 	depth  int
 	opened bool // the last one was an opening bracket
@@ -60,10 +60,8 @@ func (p *indenter) print(compact []byte) error {
 		case ',':
 			p.out = append(p.out, c)
 			p.newLine()
-			if len(p.out) >= indentChunk {
-				if err := p.flush(); err != nil {
-					return err
-				}
+			if err := p.spill(); err != nil {
+				return err
 			}
 		case ':':
 			p.out = append(p.out, ':', ' ')
@@ -73,6 +71,31 @@ func (p *indenter) print(compact []byte) error {
 		p.opened = c == '{' || c == '['
 	}
 	return nil
+}
+
+// inner is the form of a value that is to be inserted. It only reads what p is.
+func (p *indenter) inner(compact []byte) []byte {
+	q := indenter{depth: p.depth, out: make([]byte, 0, 2*len(compact))}
+	_ = q.print(compact) // nothing is passed on
+	return q.out
+}
+
+// insert is print of a value whose inner form is known.
+func (p *indenter) insert(inner []byte) error {
+	if p.opened {
+		p.newLine()
+		p.opened = false
+	}
+	p.out = append(p.out, inner...)
+	return p.spill()
+}
+
+// spill passes on what is enough to be passed on.
+func (p *indenter) spill() error {
+	if p.w == nil || len(p.out) < indentChunk {
+		return nil
+	}
+	return p.flush()
 }
 
 // end is behind all: it ends the line.

@@ -17,10 +17,9 @@ import (
 
 // What only shows something needs no stamps, which cost as much again.
 
-// reader tells how much of an entry of a resource's directory is read, by the
-// parts of its path: the resource's directory, and what is below it, empty for
-// the directory itself.
-type reader func(x *run, resDir, below string) env.Want
+// reader tells how much of an entry of a resource's directory is read; see
+// symtree.Spot.
+type reader func(x *run, at symtree.Spot) env.Want
 
 // filter is what the command reads, nil for everything. It is used from several
 // goroutines.
@@ -31,12 +30,12 @@ func (x *run) filter() symtree.Wanted {
 	everything := read == nil || x.readAll || x.cmd.has(readsOthers) && x.ownMacros()
 	if x.word != "" && x.word != all && x.cmd.scope != newResource && x.cmd.scope != noResource && !x.cmd.has(readsOthers) {
 		own := symtree.ResourceDir(x.word)
-		return func(resDir, _ string) env.Want { return just(resDir == own) }
+		return func(at symtree.Spot) env.Want { return just(at.ResDir == own) }
 	}
 	if everything {
 		return nil
 	}
-	return func(resDir, below string) env.Want { return read(x, resDir, below) }
+	return func(at symtree.Spot) env.Want { return read(x, at) }
 }
 
 // just is all or nothing.
@@ -59,14 +58,14 @@ func (x *run) ownMacros() bool {
 
 // readsView: what is built in asks for its own resource, and for the members of
 // the others. Of all resources at once it asks for the age of replay links.
-func readsView(x *run, resDir, below string) env.Want {
+func readsView(x *run, at symtree.Spot) env.Want {
 	switch {
 	case !x.named && x.ownView:
-		return max(value(aboutOwn(x, below) || !strings.HasPrefix(below, "todo-") && aboutPeers(below, symtree.ActualIsPrimary, actualSplit)), just(strings.HasPrefix(below, "replay-")))
+		return max(value(aboutOwn(x, at) || !at.Is("todo-") && aboutPeers(at, symtree.ActualIsPrimary, actualSplit)), just(at.Is("replay-")))
 	case !x.named:
-		return max(env.WantValue, just(strings.HasPrefix(below, "replay-")))
+		return max(env.WantValue, just(at.Is("replay-")))
 	}
-	return max(value(below == "" || strings.HasPrefix(below, "data-")), just(resDir == symtree.ResourceDir(x.word)))
+	return max(value(at.Name == "" || at.Is("data-")), just(at.ResDir == symtree.ResourceDir(x.word)))
 }
 
 // ownViews are the default macro, and what it is made of: they are about the own
@@ -81,31 +80,30 @@ func ownViews() []string {
 
 // readsStatus is for the status of all. In JSON it is all that is about members,
 // but no stamps.
-func readsStatus(x *run, _, below string) env.Want {
+func readsStatus(x *run, at symtree.Spot) env.Want {
 	if x.opt.json {
-		return value(!strings.HasPrefix(below, "connect-"))
+		return value(!at.Is("connect-"))
 	}
-	return value(!strings.HasPrefix(below, "todo-") && aboutPeers(below, symtree.ActualIsPrimary, symtree.ActualIsAttached, symtree.ActualOpenCount, actualSplit) || aboutOwn(x, below))
+	return value(!at.Is("todo-") && aboutPeers(at, symtree.ActualIsPrimary, symtree.ActualIsAttached, symtree.ActualOpenCount, actualSplit) || aboutOwn(x, at))
 }
 
 // readsExplain is for why nothing is happening.
-func readsExplain(x *run, _, below string) env.Want {
-	return value(aboutPeers(below, symtree.ActualIsPrimary, actualSplit, actualWhy, actualDisk) || aboutOwn(x, below))
+func readsExplain(x *run, at symtree.Spot) env.Want {
+	return value(aboutPeers(at, symtree.ActualIsPrimary, actualSplit, actualWhy, actualDisk) || aboutOwn(x, at))
 }
 
 // aboutOwn tells whether it is about the acting host or this one.
-func aboutOwn(x *run, below string) bool {
-	return ofHost(below, x.host) || ofHost(below, x.sys.Place().Host)
+func aboutOwn(x *run, at symtree.Spot) bool {
+	return at.Of(x.host) || at.Of(x.sys.Place().Host)
 }
 
 // aboutPeers tells whether something about other members is told by it: their
 // history, their switches, and those of their facts.
-func aboutPeers(below string, facts ...string) bool {
-	name, key, inside := strings.Cut(below, "/")
-	kind, _, _ := strings.Cut(name, "-")
+func aboutPeers(at symtree.Spot, facts ...string) bool {
+	kind, _, _ := strings.Cut(at.Name, "-")
 	switch kind {
 	case "actual":
-		return !inside || slices.Contains(facts, key)
+		return at.Key == "" || slices.Contains(facts, at.Key)
 	case "connect", "device", "actsize", "verifystatus", "local", "defaults", "userspace":
 		return false
 	}
@@ -113,115 +111,111 @@ func aboutPeers(below string, facts ...string) bool {
 }
 
 // readsErrors is for what is wrong anywhere.
-func readsErrors(x *run, _, below string) env.Want {
-	name, key, inside := strings.Cut(below, "/")
-	kind, _, _ := strings.Cut(name, "-")
+func readsErrors(x *run, at symtree.Spot) env.Want {
+	kind, _, _ := strings.Cut(at.Name, "-")
 	switch kind {
 	case "replay", "version", "skip", "syncpos", "syncfrom":
 		return env.WantValue
 	case "actual":
-		return value(!inside || slices.Contains([]string{symtree.ActualIsPrimary, actualSplit, actualDisk, actualLog, symtree.ActualHasEmergency}, key))
+		return value(at.Key == "" || slices.Contains([]string{symtree.ActualIsPrimary, actualSplit, actualDisk, actualLog, symtree.ActualHasEmergency}, at.Key))
 	}
-	return value(basic(x, below))
+	return value(basic(x, at))
 }
 
 // readsBasic is for what is not in links at all.
-func readsBasic(x *run, _, below string) env.Want { return value(basic(x, below)) }
+func readsBasic(x *run, at symtree.Spot) env.Want { return value(basic(x, at)) }
 
 // readsBranches is for what follows all branches of the history: what it deletes
 // must be older than the order.
-func readsBranches(x *run, _, below string) env.Want {
-	return max(just(strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-")), value(basic(x, below) || strings.HasPrefix(below, "replay-") || primaryFact(below)))
+func readsBranches(x *run, at symtree.Spot) env.Want {
+	return max(just(at.Is("version-") || at.Is("log-")), value(basic(x, at) || at.Is("replay-") || primaryFact(at)))
 }
 
 // readsMembers is for which resources and members there are.
-func readsMembers(_ *run, _, below string) env.Want {
-	return value(below == "" || strings.HasPrefix(below, "data-"))
+func readsMembers(_ *run, at symtree.Spot) env.Want {
+	return value(at.Name == "" || at.Is("data-"))
 }
 
 // readsNone is for commands that are about the cluster alone.
-func readsNone(*run, string, string) env.Want { return env.WantNothing }
+func readsNone(*run, symtree.Spot) env.Want { return env.WantNothing }
 
 // readsNamed is for commands whose arguments are paths.
-func readsNamed(x *run, resDir, _ string) env.Want {
+func readsNamed(x *run, at symtree.Spot) env.Want {
 	for _, arg := range x.args {
-		if rel, err := x.relative(arg); err == nil && (rel == resDir || strings.HasPrefix(rel, resDir+"/")) {
+		if rel, err := x.relative(arg); err == nil && (rel == at.ResDir || strings.HasPrefix(rel, at.ResDir+"/")) {
 			return env.WantAll
 		}
 	}
 	return env.WantNothing
 }
 
-// ofHost tells whether the last host in the name is the one.
-func ofHost(below, host string) bool {
-	dir, _, _ := strings.Cut(below, "/")
-	return strings.HasSuffix(dir, "-"+host)
-}
-
 // basic is what the common preconditions go by.
-func basic(x *run, below string) bool {
-	return below == "" || below == "size" || below == "primary" || strings.HasPrefix(below, "data-") || below == "actsize-"+x.host
+func basic(x *run, at symtree.Spot) bool {
+	switch {
+	case at.Name == "" || at.Is("data-"):
+		return true
+	case at.Key != "":
+		return false
+	}
+	return at.Name == "size" || at.Name == "primary" || at.IsOf("actsize-", x.host)
 }
 
 // fact tells whether it is one of those facts about the host, or their directory.
-func fact(below, host string, keys ...string) bool {
-	key, ok := strings.CutPrefix(below, "actual-"+host)
-	return ok && (key == "" || slices.Contains(keys, strings.TrimPrefix(key, "/")))
+func fact(at symtree.Spot, host string, keys ...string) bool {
+	return at.IsOf("actual-", host) && (at.Key == "" || slices.Contains(keys, at.Key))
 }
 
 // readsOwn is what is the acting host's own, and what is everybody's. Of its
 // logs and version links nothing depends.
-func readsOwn(x *run, _, below string) env.Want {
+func readsOwn(x *run, at symtree.Spot) env.Want {
 	switch {
-	case strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-"):
+	case at.Is("version-") || at.Is("log-"):
 		return env.WantNothing
 	case x.cmd.has(inspects):
-		return value(basic(x, below) || ofHost(below, x.host))
+		return value(basic(x, at) || at.Of(x.host))
 	}
-	return just(basic(x, below) || ofHost(below, x.host))
+	return just(basic(x, at) || at.Of(x.host))
 }
 
 // readsSwitch is for switches of the acting host.
-func readsSwitch(x *run, _, below string) env.Want {
-	device := strings.HasPrefix(below, "actual-"+x.host+"/"+symtree.ActualDevice("")) || below == "device-"+x.host
-	torn := below == "replay-"+x.host || below == "syncstatus-"+x.host // see warnWindow
-	return max(just(strings.HasPrefix(below, "todo-") && ofHost(below, x.host)), value(basic(x, below) || device || torn ||
-		fact(below, x.host, symtree.ActualIsAttached, symtree.ActualIsPrimary, symtree.ActualIsReplaying, symtree.ActualIsSyncing, symtree.ActualOpenCount, actualWhy)))
+func readsSwitch(x *run, at symtree.Spot) env.Want {
+	device := at.IsOf("actual-", x.host) && strings.HasPrefix(at.Key, symtree.ActualDevice("")) || at.IsOf("device-", x.host)
+	torn := at.IsOf("replay-", x.host) || at.IsOf("syncstatus-", x.host) // see warnWindow
+	return max(just(at.IsOf("todo-", x.host)), value(basic(x, at) || device || torn ||
+		fact(at, x.host, symtree.ActualIsAttached, symtree.ActualIsPrimary, symtree.ActualIsReplaying, symtree.ActualIsSyncing, symtree.ActualOpenCount, actualWhy)))
 }
 
 // readsSwitches is for one switch of all members.
 func readsSwitches(key string) reader {
-	return func(x *run, _, below string) env.Want {
-		_, name, inside := strings.Cut(below, "/")
-		return max(just(strings.HasPrefix(below, "todo-") && (!inside || name == key)), value(basic(x, below)))
+	return func(x *run, at symtree.Spot) env.Want {
+		return max(just(at.Is("todo-") && (at.Key == "" || at.Key == key)), value(basic(x, at)))
 	}
 }
 
 // readsLogs is for what is about logs: all that tells of them.
-func readsLogs(x *run, _, below string) env.Want {
-	return max(just(strings.HasPrefix(below, "version-") || strings.HasPrefix(below, "log-")),
-		value(basic(x, below) || strings.HasPrefix(below, "replay-") || fact(below, x.host, symtree.ActualIsPrimary, actualWhy)))
+func readsLogs(x *run, at symtree.Spot) env.Want {
+	return max(just(at.Is("version-") || at.Is("log-")),
+		value(basic(x, at) || at.Is("replay-") || fact(at, x.host, symtree.ActualIsPrimary, actualWhy)))
 }
 
 // readsRoles is for who is primary.
-func readsRoles(x *run, _, below string) env.Want {
-	return value(basic(x, below) || primaryFact(below))
+func readsRoles(x *run, at symtree.Spot) env.Want {
+	return value(basic(x, at) || primaryFact(at))
 }
 
 // primaryFact tells whether it says of any host that it is primary.
-func primaryFact(below string) bool {
-	_, key, inside := strings.Cut(below, "/")
-	return strings.HasPrefix(below, "actual-") && (!inside || key == symtree.ActualIsPrimary)
+func primaryFact(at symtree.Spot) bool {
+	return at.Is("actual-") && (at.Key == "" || at.Key == symtree.ActualIsPrimary)
 }
 
 // readsStates is for the state of the own replica: what is its own, whose
 // version it is measured by, and all versions.
-func readsStates(x *run, _, below string) env.Want {
-	if name, _, _ := strings.Cut(below, "-"); name == "connect" || name == "device" {
+func readsStates(x *run, at symtree.Spot) env.Want {
+	switch {
+	case at.Is("connect-") || at.Is("device-"):
 		return env.WantNothing
+	case at.Is("actual-"):
+		return value(primaryFact(at) || fact(at, x.host, symtree.ActualIsAttached, actualSplit))
 	}
-	if strings.HasPrefix(below, "actual-") {
-		return value(primaryFact(below) || fact(below, x.host, symtree.ActualIsAttached, actualSplit))
-	}
-	return max(readsRoles(x, "", below), value(strings.HasPrefix(below, "version-") || !strings.HasPrefix(below, "log-") && ofHost(below, x.host)))
+	return max(readsRoles(x, at), value(at.Is("version-") || !at.Is("log-") && at.Of(x.host)))
 }

@@ -127,7 +127,7 @@ func (f *Figures) list() {
 
 // status is the status of the cluster as this node knows it.
 func (n *Node) status(now lamport.Stamp) *status.Status {
-	s := status.Of(n.tree, n.me, n.me)
+	s := status.Of(n.tree, n.me, n.me, nil)
 	s.Running = true
 	for i := range s.Resources {
 		res := &s.Resources[i]

@@ -31,7 +31,7 @@ func otherFigures() *strategy.Figures {
 	} {
 		t.SetLink(kv[0], kv[1], 1_005_000_000_000)
 	}
-	s := status.Of(t, "B", "B")
+	s := status.Of(t, "B", "B", nil)
 	var m status.Meter
 	m.Observe(s, 1_009_000_000_000)
 	return &strategy.Figures{

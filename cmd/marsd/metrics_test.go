@@ -36,7 +36,7 @@ func someFigures() *strategy.Figures {
 	} {
 		t.SetLink(kv[0], kv[1], 1_000_000_000_000)
 	}
-	s := status.Of(t, "B", "B")
+	s := status.Of(t, "B", "B", nil)
 	s.Resource("r").Member("B").SetFetched(1, 300, 200)
 	var m status.Meter
 	m.Observe(s, 1_003_000_000_000)

@@ -39,17 +39,24 @@ const (
 )
 
 // DirsReader is what an FS may offer besides: ReadDir of many directories at
-// once, which is faster. The results are in the order of the names. want, nil
-// for WantAll of everything, is called from several goroutines.
+// once, which is faster. each is called once for every name, by its place, in no
+// order, with infos that are gone after that; want, nil for WantAll of everything,
+// tells how much of an entry is read. Both are called from several goroutines.
 type DirsReader interface {
-	ReadDirs(names []string, want func(dir, base string) Want) (infos [][]FileInfo, errs []error)
+	ReadDirs(names []string, want func(dir, base string) Want, each func(i int, infos []FileInfo, err error))
+}
+
+// Parallel is what an FS may offer besides whose methods may be called from
+// several goroutines at once: Each calls fn for 0 to n-1 on all cores, in no
+// order, and returns when all is done.
+type Parallel interface {
+	Each(n int, fn func(i int))
 }
 
 // Holder is what an FS may offer besides: Hold returns the same FS, which keeps
 // its directories open from one call to the next until release is called. That
 // is faster for who changes much in the same few directories. A directory that
-// is moved or replaced meanwhile may still be the old one. It is for one
-// goroutine.
+// is moved or replaced meanwhile may still be the old one.
 type Holder interface {
 	Hold() (fs FS, release func())
 }

@@ -41,7 +41,7 @@ func bigTree() *symtree.Tree {
 func BenchmarkOf(b *testing.B) {
 	t := bigTree()
 	for b.Loop() {
-		s := Of(t, "A", "A")
+		s := Of(t, "A", "A", nil)
 		if _, err := json.Marshal(s); err != nil {
 			b.Fatal(err)
 		}

@@ -6,7 +6,7 @@
 //
 // # Life cycle
 //
-//	s := status.Of(tree, host, here)  // what the symlink tree of here says
+//	s := status.Of(tree, host, here, nil) // what the symlink tree of here says
 //	meter.Observe(s, now)             // optional: delays in seconds
 //	json.Marshal(s)                   // the published form, see Schema
 //	events := status.Diff(old, s, newest) // what has changed

@@ -15,7 +15,7 @@ func at(logged int64, since int64, applied int64) *Status {
 	t := pairTree()
 	t.SetLink("resource-r/version-000000001-A", longer(logged), since)
 	in(t, "replay-B", fmt.Sprintf("log-000000001-A,%d,0", applied))
-	return Of(t, "A", "A")
+	return Of(t, "A", "A", nil)
 }
 
 func lagOf(t *testing.T, s *Status) float64 {
@@ -58,7 +58,7 @@ func TestMeterForgets(t *testing.T) {
 	if got := lagOf(t, s); got != 2 {
 		t.Errorf("%v s, expected 2", got)
 	}
-	m.Observe(Of(symtree.New(), "A", "A"), begun)
+	m.Observe(Of(symtree.New(), "A", "A", nil), begun)
 	if len(m.tracks) != 0 {
 		t.Error("a resource that is gone is remembered")
 	}

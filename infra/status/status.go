@@ -4,7 +4,6 @@ package status
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"mars/infra/lamport"
@@ -131,7 +130,9 @@ type Message struct {
 
 // Of reads the status from the tree, seen from host. here is the host whose tree
 // it is: what lies on its disk, logfiles for example, is only known of that one.
-func Of(t *symtree.Tree, host, here string) *Status {
+// each calls a function for 0 to n-1, at once or one after the other; nil is one
+// after the other.
+func Of(t *symtree.Tree, host, here string, each func(n int, fn func(i int))) *Status {
 	s := &Status{
 		Schema: Schema, Version: Version, Host: host, Cluster: t.UUID(),
 		Insecure: t.Bool(symtree.DefaultsPath("insecure-network")), Newest: stampText(t.NewestOfCluster()),
@@ -141,11 +142,18 @@ func Of(t *symtree.Tree, host, here string) *Status {
 		s.Hosts = append(s.Hosts, hostOf(t, h))
 	}
 	names := t.Resources()
-	s.Resources = slices.Grow(s.Resources, len(names))
-	for _, r := range names {
-		s.Resources = append(s.Resources, ResourceOf(t, r, here))
+	s.Resources = make([]Resource, len(names))
+	if each == nil {
+		each = inOrder
 	}
+	each(len(names), func(i int) { s.Resources[i] = ResourceOf(t, names[i], here) })
 	return s
+}
+
+func inOrder(n int, fn func(i int)) {
+	for i := range n {
+		fn(i)
+	}
 }
 
 func stampText(stamp int64) string {

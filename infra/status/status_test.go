@@ -53,7 +53,7 @@ func in(t *symtree.Tree, pairs ...string) *symtree.Tree {
 func longer(n int64) string { return symtree.VersionValue(1, "A", n, "") }
 
 func running(t *symtree.Tree, host string) *Status {
-	s := Of(t, host, host)
+	s := Of(t, host, host, nil)
 	s.Running = true
 	return s
 }
@@ -234,7 +234,7 @@ func TestExplain(t *testing.T) {
 			}
 		})
 	}
-	s := Of(pairTree(), "B", "B")
+	s := Of(pairTree(), "B", "B", nil)
 	if e := Explain(s, "r", begun); e.Command != "marsd run" || e.Healthy {
 		t.Errorf("no marsd: %+v", e)
 	}

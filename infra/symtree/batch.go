@@ -69,12 +69,15 @@ func (s *Store) CommitBatch(b *Batch, stamp int64) error {
 	defer release()
 	s = held
 	changes := b.Changes(stamp)
-	for _, ch := range changes {
-		if err := ch.check(); err != nil {
-			return fmt.Errorf("%v: %w", ch, err)
+	errs := make([]error, len(changes))
+	s.Each(len(changes), func(i int) {
+		if errs[i] = changes[i].check(); errs[i] == nil {
+			errs[i] = s.possible(changes[i])
 		}
-		if err := s.possible(ch); err != nil {
-			return fmt.Errorf("%v: %w", ch, err)
+	})
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("%v: %w", changes[i], err)
 		}
 	}
 	skipped, err := s.Commit(changes)

@@ -5,6 +5,7 @@ package symtree
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"mars/infra/env"
@@ -18,10 +19,11 @@ var ErrStale = errors.New("the symlink tree has changed meanwhile")
 // commit is one Commit under way.
 type commit struct {
 	*Store
-	touched []string        // directories to be made durable
+	changes []Change
+	temps   []string        // by the changes' places: temporary links not yet renamed, empty for none
+	touched map[string]bool // directories to be made durable
 	made    []string        // directories made, in order
 	there   map[string]bool // directories that were seen to exist
-	temps   []string        // temporary links not yet renamed, in order
 }
 
 // Commit makes changes durable. All new links are first made under temporary
@@ -41,24 +43,23 @@ func (s *Store) Commit(changes []Change) (skipped []Change, err error) {
 	changes, skipped = newestSets(changes)
 	held, release := s.hold()
 	defer release()
-	c := &commit{Store: held, there: map[string]bool{}}
-	temps, err := c.prepare(changes)
-	if err != nil {
+	c := &commit{Store: held, changes: changes, temps: make([]string, len(changes)), touched: map[string]bool{}, there: map[string]bool{}}
+	if err := c.prepare(); err != nil {
 		c.undo()
 		return nil, fmt.Errorf("change the symlink tree: %w", err)
 	}
 	for i, ch := range changes {
-		done, err := c.make(ch, temps[i])
+		done, err := c.make(i)
 		if err != nil {
 			c.undoTemps()
-			return skipped, errors.Join(fmt.Errorf("change the symlink tree: %v: %w", ch, err), c.sync(c.touched))
+			return skipped, errors.Join(fmt.Errorf("change the symlink tree: %v: %w", ch, err), c.syncTouched())
 		}
 		if !done {
 			skipped = append(skipped, ch)
 		}
 	}
 	c.undoTemps() // of what was skipped
-	return skipped, c.sync(c.touched)
+	return skipped, c.syncTouched()
 }
 
 // newestSets leaves one OpSet of each path, the one that wins by the merge rule:
@@ -108,37 +109,33 @@ func lastSets(changes []Change) []Change {
 	return out
 }
 
-// prepare checks the changes and does everything that has no effect yet. It
-// returns the temporary names by the changes' positions.
-func (c *commit) prepare(changes []Change) ([]string, error) {
-	for _, ch := range changes {
+// prepare checks the changes and does everything that has no effect yet. What
+// needs a directory that is not there comes last, in order.
+func (c *commit) prepare() error {
+	for _, ch := range c.changes {
 		if err := ch.check(); err != nil {
-			return nil, fmt.Errorf("%v: %w", ch, err)
+			return fmt.Errorf("%v: %w", ch, err)
 		}
 	}
-	temps := make([]string, len(changes))
-	for i, ch := range changes {
-		var err error
-		switch ch.Op {
-		case OpSet:
-			temps[i], err = c.stage(ch, ch.Value, Base(ch.Path))
-		case OpMark:
-			// A marker alone is no reason to bring a directory back.
-			if dir := Parent(ch.Path); dir != "." {
-				_, err = c.fs.Lstat(dir)
+	errs := make([]error, len(c.changes))
+	c.Each(len(c.changes), func(i int) { errs[i] = c.stage(i) })
+	for i, err := range errs {
+		ch := c.changes[i]
+		switch missing := errors.Is(err, env.ErrNotExist); {
+		case ch.Op == OpSet && missing:
+			if err = c.mkdirs(Parent(ch.Path)); err == nil {
+				err = c.stage(i)
 			}
-			if err == nil {
-				temps[i], err = c.stage(ch, "1", MarkerPrefix+Base(ch.Path))
-			}
-			err = ignoreMissing(err)
-		case OpCreate:
+		case ch.Op == OpMark && missing: // a marker alone is no reason to bring a directory back
+			err = ignoreMissing(c.stage(i))
+		case ch.Op == OpCreate:
 			err = c.mkdirs(Parent(ch.Path))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%v: %w", ch, err)
+			return fmt.Errorf("%v: %w", ch, err)
 		}
 	}
-	return temps, nil
+	return nil
 }
 
 // check refuses what must never be written.
@@ -165,25 +162,30 @@ func (c Change) check() error {
 	return err
 }
 
-// stage makes the temporary link for a change.
-func (c *commit) stage(ch Change, value, base string) (string, error) {
-	dir := Parent(ch.Path)
-	if err := c.mkdirs(dir); err != nil {
-		return "", err
+// stage makes the temporary link for a change that needs one.
+func (c *commit) stage(i int) error {
+	ch := c.changes[i]
+	value, base := ch.Value, Base(ch.Path)
+	switch ch.Op {
+	case OpSet:
+	case OpMark:
+		value, base = "1", MarkerPrefix+base
+	default:
+		return nil
 	}
-	temp := join(dir, c.temp+base)
+	temp := join(Parent(ch.Path), c.temp+base)
 	err := c.fs.Symlink(value, temp)
 	if errors.Is(err, env.ErrExist) { // a leftover of a crash
 		if err := ignoreMissing(c.fs.Remove(temp)); err != nil {
-			return "", err
+			return err
 		}
 		err = c.fs.Symlink(value, temp)
 	}
 	if err != nil {
-		return "", err
+		return err
 	}
-	c.temps = append(c.temps, temp)
-	return temp, c.fs.Lutimes(temp, ch.Stamp)
+	c.temps[i] = temp
+	return c.fs.Lutimes(temp, ch.Stamp)
 }
 
 // mkdirs makes a directory with those above it.
@@ -216,26 +218,26 @@ func (c *commit) mkdirs(dir string) error {
 	return nil
 }
 
-func (c *commit) touch(dir string) {
-	if !slices.Contains(c.touched, dir) {
-		c.touched = append(c.touched, dir)
-	}
-}
+func (c *commit) touch(dir string) { c.touched[dir] = true }
+
+// syncTouched makes durable what was changed.
+func (c *commit) syncTouched() error { return c.sync(slices.Sorted(maps.Keys(c.touched))) }
 
 // make lets one change take effect; false if something newer is in its place.
-func (c *commit) make(ch Change, temp string) (bool, error) {
+func (c *commit) make(i int) (bool, error) {
+	ch := c.changes[i]
 	dir := Parent(ch.Path)
 	switch ch.Op {
 	case OpSet:
 		if newer, err := c.newer(ch); newer || err != nil {
 			return false, err
 		}
-		return true, c.rename(temp, ch.Path)
+		return true, c.rename(i, ch.Path)
 	case OpMark:
-		if temp == "" {
+		if c.temps[i] == "" {
 			return false, nil
 		}
-		return true, c.rename(temp, join(dir, MarkerPrefix+Base(ch.Path)))
+		return true, c.rename(i, join(dir, MarkerPrefix+Base(ch.Path)))
 	case OpUnmark:
 		return true, c.remove(join(dir, MarkerPrefix+Base(ch.Path)))
 	case OpMkdir:
@@ -277,15 +279,11 @@ func (c *commit) newer(ch Change) (bool, error) {
 	return value > ch.Value, ignoreMissing(err)
 }
 
-func (c *commit) rename(temp, path string) error {
-	if err := c.fs.Rename(temp, path); err != nil {
+func (c *commit) rename(i int, path string) error {
+	if err := c.fs.Rename(c.temps[i], path); err != nil {
 		return err
 	}
-	if c.temps[0] == temp { // mostly: they are made in this order
-		c.temps = c.temps[1:]
-	} else {
-		c.temps = slices.DeleteFunc(c.temps, func(t string) bool { return t == temp })
-	}
+	c.temps[i] = ""
 	c.touch(Parent(path))
 	return nil
 }
@@ -323,10 +321,12 @@ func (c *commit) rmdir(dir string) (bool, error) {
 // undoTemps removes temporary links; undo also the directories made. Leftovers
 // are harmless, so that errors do not matter.
 func (c *commit) undoTemps() {
-	for _, temp := range c.temps {
-		_ = c.fs.Remove(temp)
+	for i, temp := range c.temps {
+		if temp != "" {
+			_ = c.fs.Remove(temp)
+			c.temps[i] = ""
+		}
 	}
-	c.temps = nil
 }
 
 func (c *commit) undo() {

@@ -46,8 +46,8 @@ func TestLoadOnly(t *testing.T) {
 // loadOnly wants of one resource all but a little.
 func loadOnly(t *testing.T, s *Store, how env.Want, stamps bool) {
 	t.Helper()
-	tree, _, err := s.LoadOnly(func(resDir, below string) env.Want {
-		if resDir != "resource-r" || strings.HasPrefix(below, "actual-i") || below == "primary" {
+	tree, _, err := s.LoadOnly(func(at Spot) env.Want {
+		if at.ResDir != "resource-r" || at.IsOf("actual-", "i") || at.Name == "primary" {
 			return env.WantNothing
 		}
 		return how

@@ -49,10 +49,6 @@ func (s *Store) Load() (*Tree, map[string]int64, error) {
 	return t, markers, nil
 }
 
-// Wanted tells how much of an entry of a resource's directory is to be read: by
-// the name of that directory, and what is below it, empty for itself.
-type Wanted func(resDir, below string) env.Want
-
 // LoadOnly is Load, but of what is in the resources' directories only those
 // entries are read that are wanted; the others do not appear,
 // but for the directories of the resources, which are empty then. Of those
@@ -80,7 +76,9 @@ func (s *Store) RescanFlat(dir string) (*Tree, map[string]int64, error) {
 		if dir != "." {
 			t.Set(dir, Entry{Kind: Dir})
 		}
-		_, err = s.take(t, markers, dir, infos)
+		read := s.take(dir, infos)
+		read.into(t, markers)
+		err = read.err
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the symlink tree: %w", err)
@@ -118,20 +116,16 @@ func (s *Store) Rescan(dir string) (*Tree, map[string]int64, error) {
 func (s *Store) loadBelow(t *Tree, markers map[string]int64, dirs ...string) error {
 	for len(dirs) > 0 {
 		var below []string
-		infos, errs := s.readDirs(dirs)
-		for i, dir := range dirs {
-			if errors.Is(errs[i], env.ErrNotExist) && dir != "." {
-				t.Delete(dir)
+		for _, read := range s.readDirs(dirs) {
+			if errors.Is(read.err, env.ErrNotExist) && read.dir != "." {
+				t.Delete(read.dir)
 				continue
 			}
-			if errs[i] != nil {
-				return errs[i]
+			if read.err != nil {
+				return read.err
 			}
-			more, err := s.take(t, markers, dir, infos[i])
-			if err != nil {
-				return err
-			}
-			below = append(below, more...)
+			read.into(t, markers)
+			below = append(below, read.below...)
 		}
 		dirs = below
 	}
@@ -149,121 +143,29 @@ func (s *Store) hold() (held *Store, release func()) {
 	return &s2, release
 }
 
-func (s *Store) readDirs(dirs []string) ([][]env.FileInfo, []error) {
+// readDirs reads directories, in the order of dirs.
+func (s *Store) readDirs(dirs []string) []listing {
+	list := make([]listing, len(dirs))
+	each := func(i int, infos []env.FileInfo, err error) {
+		if err != nil {
+			list[i] = listing{dir: dirs[i], err: err}
+			return
+		}
+		list[i] = s.take(dirs[i], infos)
+	}
 	if many, ok := s.fs.(env.DirsReader); ok {
 		var want func(dir, base string) env.Want
 		if s.want != nil {
 			want = s.listed
 		}
-		return many.ReadDirs(dirs, want)
+		many.ReadDirs(dirs, want, each)
+		return list
 	}
-	infos, errs := make([][]env.FileInfo, len(dirs)), make([]error, len(dirs))
 	for i, dir := range dirs {
-		infos[i], errs[i] = s.fs.ReadDir(dir)
+		infos, err := s.fs.ReadDir(dir)
+		each(i, infos, err)
 	}
-	return infos, errs
-}
-
-// wanted tells how much of an entry is to be read.
-func (s *Store) wanted(dir, base string) env.Want {
-	switch {
-	case s.want == nil || strings.HasPrefix(base, MarkerPrefix):
-		return env.WantAll
-	case dir == "." && strings.HasPrefix(base, resourcePrefix):
-		return s.want(base, "")
-	case !strings.HasPrefix(dir, resourcePrefix):
-		return env.WantAll
-	}
-	resDir, below, inside := strings.Cut(dir, "/")
-	if !inside {
-		return s.want(resDir, base)
-	}
-	return s.want(resDir, below+"/"+base)
-}
-
-// listed is wanted, but that directories of resources always appear.
-func (s *Store) listed(dir, base string) env.Want {
-	if dir == "." {
-		return max(s.wanted(dir, base), env.WantValue)
-	}
-	return s.wanted(dir, base)
-}
-
-// take puts the entries of one directory into t and returns those that are
-// directories, which are still empty there.
-func (s *Store) take(t *Tree, markers map[string]int64, dir string, infos []env.FileInfo) (below []string, err error) {
-	t.expect(dir, len(infos))
-	_, filtered := s.fs.(env.DirsReader) // what is not wanted does not come
-	in, d := inDir(dir), t.dirs[dir]
-	put := func(name string, e Entry) {
-		if d == nil || !t.append(d, dir, name, e) {
-			t.put(dir, name, e)
-		}
-	}
-	for _, fi := range infos {
-		if name, ok := strings.CutPrefix(fi.Name, MarkerPrefix); ok {
-			path := join(dir, name)
-			if _, err := Parse(path); err == nil && fi.Kind == env.KindLink {
-				markers[path] = fi.MtimeNS
-			}
-			continue
-		}
-		kind := in.kind(fi.Name)
-		if kind == KindNone || Hidden(fi.Name) {
-			continue
-		}
-		if !filtered && s.listed(dir, fi.Name) == env.WantNothing {
-			continue
-		}
-		switch {
-		case fi.Kind == env.KindDir && kind.Allows(Dir):
-			path := join(dir, fi.Name)
-			t.Set(path, Entry{Kind: Dir, Stamp: fi.MtimeNS})
-			if s.wanted(dir, fi.Name) != env.WantNothing {
-				below = append(below, path)
-			}
-		case fi.Kind == env.KindFile && kind.Allows(File):
-			put(fi.Name, Entry{Kind: File, Stamp: fi.MtimeNS, Size: fi.Size})
-		case fi.Kind == env.KindLink && kind.Allows(Link) && fi.Value != "":
-			put(fi.Name, Entry{Kind: Link, Value: fi.Value, Stamp: fi.MtimeNS})
-		case fi.Kind == env.KindLink && kind.Allows(Link):
-			if err := s.loadLink(t, join(dir, fi.Name), fi); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return below, nil
-}
-
-// maxRereads bounds the attempts to see a link's value and stamp together. A
-// link that changes faster than it can be read is an error, not a guess.
-const maxRereads = 100
-
-// loadLink reads a link's value and makes sure that it belongs to the stamp:
-// somebody may rename another one over it at any time.
-func (s *Store) loadLink(t *Tree, path string, fi env.FileInfo) error {
-	for range maxRereads {
-		value, err := s.fs.Readlink(path)
-		if err == nil {
-			var again env.FileInfo
-			again, err = s.fs.Lstat(path)
-			if err == nil && again.Kind == env.KindLink && again.MtimeNS == fi.MtimeNS {
-				t.SetLink(path, value, fi.MtimeNS)
-				return nil
-			}
-			fi = again
-		}
-		if errors.Is(err, env.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if fi.Kind != env.KindLink {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s changes all the time", path)
+	return list
 }
 
 // Clean removes the temporary names that a crash has left: those of this
@@ -275,7 +177,8 @@ func (s *Store) Clean(before int64) error {
 	if err != nil {
 		return fmt.Errorf("clean the symlink tree: %w", err)
 	}
-	return s.sync(touched)
+	slices.Sort(touched)
+	return s.sync(slices.Compact(touched))
 }
 
 func (s *Store) clean(dir string, before int64, touched []string) ([]string, error) {
@@ -312,12 +215,23 @@ func ignoreMissing(err error) error {
 // sync makes the entries of directories durable, each once. One that is gone
 // needs it no more.
 func (s *Store) sync(dirs []string) error {
-	dirs = slices.Clone(dirs)
-	slices.Sort(dirs)
-	for _, dir := range slices.Compact(dirs) {
-		if err := ignoreMissing(s.fs.SyncDir(dir)); err != nil {
-			return fmt.Errorf("make %s durable: %w", dir, err)
+	errs := make([]error, len(dirs))
+	s.Each(len(dirs), func(i int) { errs[i] = ignoreMissing(s.fs.SyncDir(dirs[i])) })
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("make %s durable: %w", dirs[i], err)
 		}
 	}
 	return nil
+}
+
+// Each calls fn for 0 to n-1, on all cores where the FS allows that, else in order.
+func (s *Store) Each(n int, fn func(i int)) {
+	if p, ok := s.fs.(env.Parallel); ok {
+		p.Each(n, fn)
+		return
+	}
+	for i := range n {
+		fn(i)
+	}
 }

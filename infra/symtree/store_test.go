@@ -214,7 +214,7 @@ func TestCommitOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"mkdir resource-r", "symlink resource-r/.tmp-size", "symlink .tmp-alive-a", "symlink resource-r/.tmp-primary",
+		"symlink .tmp-alive-a", "mkdir resource-r", "symlink resource-r/.tmp-size", "symlink resource-r/.tmp-primary",
 		"rename resource-r/size", "rename alive-a", "create resource-r/log-000000001-a", "rename resource-r/primary",
 		"sync .", "sync resource-r",
 	}

@@ -134,20 +134,6 @@ func (t *Tree) put(dir, base string, e Entry) bool {
 	return true
 }
 
-// append is put of a link or a file, for names in their order into a directory
-// that was empty: then nothing needs to be looked for. It returns false if the
-// name is not behind all others.
-func (t *Tree) append(d *dirNode, dir, base string, e Entry) bool {
-	if n := len(d.names); n > 0 && d.names[n-1] >= base {
-		return false
-	}
-	t.note(d, dir, base)
-	t.bytes += int64(len(e.Value))
-	d.entries[base] = e
-	d.summed = false
-	return true
-}
-
 // note takes in a new name.
 func (t *Tree) note(d *dirNode, dir, base string) {
 	d.insert(base)
@@ -163,13 +149,6 @@ func (d *dirNode) insert(base string) {
 	}
 	i, _ := slices.BinarySearch(d.names, base)
 	d.names = slices.Insert(d.names, i, base)
-}
-
-// expect makes room for the entries that a directory is about to get.
-func (t *Tree) expect(dir string, n int) {
-	if d := t.dirs[dir]; d != nil && len(d.names) == 0 {
-		d.names, d.entries = make([]string, 0, n), make(map[string]Entry, n)
-	}
 }
 
 // SetLink is Set for a link.

@@ -5,6 +5,7 @@ package osenv
 import (
 	"errors"
 	"strings"
+	"sync"
 
 	"mars/infra/env"
 
@@ -15,10 +16,13 @@ import (
 // few descriptors.
 const maxHeld = 512
 
-// held are directories that stay open for a while.
+// held are directories that stay open for a while. Its methods, but for release, may
+// be called from several goroutines.
 type held struct {
-	t    *tree
-	max  int
+	t   *tree
+	max int
+
+	mu   sync.Mutex // of what follows
 	dirs map[string]int
 	old  []int // of names that meanwhile lead elsewhere, still in use perhaps
 }
@@ -48,15 +52,28 @@ func (h *held) release() {
 
 // dir is the descriptor of a directory; the caller closes it if it is not kept.
 func (h *held) dir(name string) (fd int, kept bool, err error) {
-	if fd, ok := h.dirs[name]; ok {
+	if fd, ok := h.open(name); ok {
 		return fd, true, nil
 	}
 	fd, err = h.t.dir(name, unix.O_RDONLY)
-	if err != nil || h.dirs == nil || len(h.dirs)+len(h.old) >= h.max {
+	if err != nil {
 		return fd, false, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.dirs[name]; ok || h.dirs == nil || len(h.dirs)+len(h.old) >= h.max {
+		return fd, false, nil
 	}
 	h.dirs[name] = fd
 	return fd, true, nil
+}
+
+// open is the descriptor of a directory that is kept already.
+func (h *held) open(name string) (fd int, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fd, ok = h.dirs[name]
+	return fd, ok
 }
 
 // at is tree.at. In a directory that somebody has removed nothing is found and
@@ -69,7 +86,7 @@ func (h *held) at(name string, fn func(dir int, base string) error) error {
 	if err := check(name); err != nil {
 		return err
 	}
-	_, had := h.dirs[name[:i]]
+	_, had := h.open(name[:i])
 	err := h.once(name[:i], name[i+1:], fn)
 	if had && errors.Is(err, unix.ENOENT) {
 		h.forget(name[:i])
@@ -90,6 +107,8 @@ func (h *held) once(dir, base string, fn func(dir int, base string) error) error
 }
 
 func (h *held) forget(dir string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if fd, ok := h.dirs[dir]; ok {
 		h.old = append(h.old, fd)
 		delete(h.dirs, dir)

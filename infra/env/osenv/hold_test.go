@@ -3,6 +3,7 @@
 package osenv
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -61,6 +62,40 @@ func TestHold(t *testing.T) {
 		ok(t, err)
 		if v != want {
 			t.Errorf("%s/link is %s, want %s", dir, v, want)
+		}
+	}
+}
+
+// TestHoldParallel: what is held may be used from several goroutines, in the same
+// directories and while they are replaced, and gives everything back.
+func TestHoldParallel(t *testing.T) {
+	f, err := NewFS(t.TempDir())
+	ok(t, err)
+	defer f.(io.Closer).Close()
+	before := openFiles(t)
+	h, release := f.(env.Holder).Hold()
+	const dirs, links = 8, 400
+	for i := range dirs {
+		ok(t, f.Mkdir(fmt.Sprintf("d%d", i)))
+	}
+	errs := make([]error, links)
+	h.(env.Parallel).Each(links, func(i int) {
+		dir := fmt.Sprintf("d%d", i%dirs)
+		temp := fmt.Sprintf("%s/.tmp-%d", dir, i)
+		errs[i] = errors.Join(h.Symlink("1", temp), h.Rename(temp, fmt.Sprintf("%s/%d", dir, i)), h.SyncDir(dir))
+		if i%50 == 0 {
+			again := fmt.Sprintf("again%d", i)
+			errs[i] = errors.Join(errs[i], h.Mkdir(again), h.Symlink("1", again+"/x"), h.Remove(again+"/x"), h.Remove(again), h.Mkdir(again), h.Symlink("2", again+"/x"))
+		}
+	})
+	ok(t, errors.Join(errs...))
+	release()
+	if n := openFiles(t); n != before {
+		t.Errorf("%d descriptors before, %d afterwards", before, n)
+	}
+	for i := range links {
+		if _, err := f.Readlink(fmt.Sprintf("d%d/%d", i%dirs, i)); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -33,36 +33,57 @@ func (f treeFS) ReadDir(name string) ([]env.FileInfo, error) {
 }
 
 // ReadDirs is ReadDir of several, on all cores.
-func (f treeFS) ReadDirs(names []string, want func(dir, base string) env.Want) ([][]env.FileInfo, []error) {
+func (f treeFS) ReadDirs(names []string, want func(dir, base string) env.Want, each func(i int, infos []env.FileInfo, err error)) {
 	if want == nil {
 		want = wantAll
 	}
-	infos, errs := make([][]env.FileInfo, len(names)), make([]error, len(names))
+	onAllCores(len(names), newScratch, func(s *scratch, i int) {
+		infos, err := f.readDir(names[i], want, s)
+		each(i, infos, err)
+	})
+}
+
+// Each implements env.Parallel.
+func (f treeFS) Each(n int, fn func(i int)) {
+	onAllCores(n, func() struct{} { return struct{}{} }, func(_ struct{}, i int) { fn(i) })
+}
+
+// stride is how many pieces of work that lie beside each other a core takes at once:
+// the names of one directory mostly do, which is locked while it is changed.
+const stride = 4
+
+// onAllCores calls fn for 0 to n-1, on each core with a tool of its own.
+func onAllCores[T any](n int, tool func() T, fn func(t T, i int)) {
 	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(names)) {
-		wg.Go(func() {
-			s := newScratch()
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(names) {
-					return
-				}
-				infos[i], errs[i] = f.readDir(names[i], want, s)
+	work := func() {
+		t := tool()
+		for {
+			end := int(next.Add(stride))
+			if end-stride >= n {
+				return
 			}
-		})
+			for i := end - stride; i < min(end, n); i++ {
+				fn(t, i)
+			}
+		}
 	}
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), (n+stride-1)/stride) - 1 {
+		wg.Go(work)
+	}
+	work()
 	wg.Wait()
-	return infos, errs
 }
 
 func wantAll(string, string) env.Want { return env.WantAll }
 
 // scratch is what one directory after the other is read with.
 type scratch struct {
-	buf  []byte
-	list []dirent
-	pack packer
+	buf   []byte
+	list  []dirent
+	out   []env.FileInfo // of the last directory
+	timed []int
+	pack  packer
 }
 
 func newScratch() *scratch { return &scratch{buf: make([]byte, bufSize)} }
@@ -76,7 +97,8 @@ func (f treeFS) readDir(name string, want func(dir, base string) env.Want, s *sc
 	if err := s.entries(fd); err != nil {
 		return nil, wrap("readdir", name, err)
 	}
-	r := dirReader{fd: fd, buf: s.buf, pack: &s.pack, out: make([]env.FileInfo, 0, len(s.list))}
+	r := dirReader{fd: fd, buf: s.buf, pack: &s.pack, out: slices.Grow(s.out[:0], len(s.list)), timed: s.timed[:0]}
+	defer func() { s.out, s.timed = r.out, r.timed }()
 	for _, e := range s.list {
 		how := want(name, e.name)
 		if how == env.WantNothing {

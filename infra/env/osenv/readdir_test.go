@@ -5,6 +5,7 @@ package osenv
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -82,6 +83,29 @@ func TestPacker(t *testing.T) {
 	}
 }
 
+// readDirs is ReadDirs, in order.
+func readDirs(f env.FS, names []string, want func(dir, base string) env.Want) ([][]env.FileInfo, []error) {
+	infos, errs := make([][]env.FileInfo, len(names)), make([]error, len(names))
+	f.(env.DirsReader).ReadDirs(names, want, func(i int, list []env.FileInfo, err error) { infos[i], errs[i] = slices.Clone(list), err })
+	return infos, errs
+}
+
+// TestEach: each piece of work is done once, whatever their number.
+func TestEach(t *testing.T) {
+	f, err := NewFS(t.TempDir())
+	ok(t, err)
+	defer f.(io.Closer).Close()
+	for n := range 70 {
+		done := make([]atomic.Int32, n)
+		f.(env.Parallel).Each(n, func(i int) { done[i].Add(1) })
+		for i := range done {
+			if got := done[i].Load(); got != 1 {
+				t.Errorf("%d of %d is done %d times", i, n, got)
+			}
+		}
+	}
+}
+
 func TestReadDirs(t *testing.T) {
 	f, err := NewFS(t.TempDir())
 	ok(t, err)
@@ -96,7 +120,7 @@ func TestReadDirs(t *testing.T) {
 	names[7] = "gone"
 	ok(t, f.Symlink("d1", "elsewhere"))
 	names[8] = "elsewhere"
-	infos, errs := f.(env.DirsReader).ReadDirs(names, nil)
+	infos, errs := readDirs(f, names, nil)
 	for i, name := range names {
 		switch {
 		case i == 7:
@@ -109,7 +133,7 @@ func TestReadDirs(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, infos[i], errs[i])
 		}
 	}
-	infos, errs = f.(env.DirsReader).ReadDirs(names[:2], func(dir, base string) env.Want {
+	infos, errs = readDirs(f, names[:2], func(dir, base string) env.Want {
 		if dir == "d0" && base == "link" {
 			return env.WantAll
 		}
@@ -120,7 +144,7 @@ func TestReadDirs(t *testing.T) {
 	}
 	ok(t, f.Create("d0/file"))
 	ok(t, f.Mkdir("d0/sub"))
-	infos, errs = f.(env.DirsReader).ReadDirs([]string{"d0"}, func(_, base string) env.Want { return env.WantValue })
+	infos, errs = readDirs(f, []string{"d0"}, func(_, base string) env.Want { return env.WantValue })
 	ok(t, errs[0])
 	for i, want := range []env.FileInfo{{Name: "file", Kind: env.KindFile}, {Name: "link", Kind: env.KindLink, Value: "d0's"}, {Name: "sub", Kind: env.KindDir}} {
 		got := infos[0][i]
@@ -131,7 +155,7 @@ func TestReadDirs(t *testing.T) {
 			t.Errorf("of values only: %+v, want %+v", got, want)
 		}
 	}
-	if infos, errs := f.(env.DirsReader).ReadDirs(nil, nil); len(infos)+len(errs) != 0 {
+	if infos, errs := readDirs(f, nil, nil); len(infos)+len(errs) != 0 {
 		t.Errorf("of nothing: %v, %v", infos, errs)
 	}
 }
