@@ -29,6 +29,7 @@ func (r *explainRig) damage(hosts ...*Host) (mend func()) {
 // behind has A write while B fetches, and does not apply.
 func (r *explainRig) behind() {
 	r.b.adm("pause-replay", explained, "--timeout=30")
+	r.c.Wait("replay to be paused", func() bool { return r.b.Link(symtree.ActualPath(explained, "B", "why")) == "replay is paused" })
 	r.write(r.a)
 	r.c.RunFor(5 * time.Second)
 }
