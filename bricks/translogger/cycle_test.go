@@ -83,7 +83,7 @@ func (r *rig) tryRecover(from Info, change func(*Tuning)) bool {
 // TestCycles: work, power cut, recovery (itself cut at times), work again. The
 // link that survived may be older than the newest publication.
 func TestCycles(t *testing.T) {
-	for seed := uint64(1); seed <= 12; seed++ {
+	for seed := uint64(1); seed <= many(12); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { cycles(t, seed) })
 	}
 }

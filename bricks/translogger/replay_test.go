@@ -185,7 +185,7 @@ func TestReplayStopped(t *testing.T) {
 // of the newest acknowledged publication or the one that was on its way; what
 // the disk has besides the state at Min comes from below Max.
 func TestReplayCrash(t *testing.T) {
-	for seed := uint64(1); seed <= 10; seed++ {
+	for seed := uint64(1); seed <= many(10); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := recorded(t, seed, 250, 0, func(tu *Tuning) { tu.ReplayWindow = 64 << 10 })
 			list, sizes := r.index()
