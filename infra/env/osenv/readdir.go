@@ -48,9 +48,16 @@ func (f treeFS) Each(n int, fn func(i int)) {
 	onAllCores(n, func() struct{} { return struct{}{} }, func(_ struct{}, i int) { fn(i) })
 }
 
-// stride is how many pieces of work that lie beside each other a core takes at once:
-// the names of one directory mostly do, which is locked while it is changed.
-const stride = 4
+const (
+	// stride is how many pieces of work that lie beside each other a core takes at
+	// once: the names of one directory mostly do, which is locked while it is changed.
+	stride = 4
+	// worthwhile is how many pieces pay for one more core; a few are done sooner
+	// than another thread wakes up.
+	worthwhile = 16
+	// maxCores bounds the threads: more of them wait for the same locks of the kernel.
+	maxCores = 8
+)
 
 // onAllCores calls fn for 0 to n-1, on each core with a tool of its own.
 func onAllCores[T any](n int, tool func() T, fn func(t T, i int)) {
@@ -68,7 +75,7 @@ func onAllCores[T any](n int, tool func() T, fn func(t T, i int)) {
 		}
 	}
 	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), (n+stride-1)/stride) - 1 {
+	for range min(runtime.GOMAXPROCS(0), maxCores, n/worthwhile+1) - 1 {
 		wg.Go(work)
 	}
 	work()
