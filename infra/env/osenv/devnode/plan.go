@@ -10,11 +10,12 @@ import (
 
 // A process that is being forked has the descriptors of its parent until it is
 // another program: a pass that finds more openers than the one before may have
-// found such a one, of which nobody hears when it is gone. So some passes come soon
-// behind it.
+// found such a one, of which nobody hears when it is gone. And who is just opening
+// a device does not have a descriptor yet. So some passes come soon behind such a sign.
 const (
 	doubtPasses = 3
 	doubtShare  = 50 // they take at most this part of the time, where the plan allows less
+	doubtEvery  = 20 * time.Millisecond
 )
 
 // ScanPlan decides when a watching goroutine goes through /proc.
@@ -26,7 +27,7 @@ type ScanPlan struct {
 	last     time.Time
 	took     time.Duration
 	eventful bool // there was something since the last pass
-	doubt    int  // passes to come because of one that found more openers
+	doubt    int  // passes to come soon
 }
 
 // Due tells whether it is time, given whether something happened now.
@@ -37,7 +38,7 @@ func (p *ScanPlan) Due(now time.Time, eventful bool) bool {
 		wait = p.Every
 	}
 	if p.doubt > 0 {
-		wait, share = p.Every, min(share, doubtShare)
+		wait, share = min(p.Every, doubtEvery), min(share, doubtShare)
 	}
 	return now.Sub(p.last) >= max(wait, p.took*time.Duration(share))
 }
@@ -50,6 +51,17 @@ func (p *ScanPlan) Done(start time.Time, took time.Duration, more bool) {
 	if more {
 		p.doubt = doubtPasses
 	}
+}
+
+// Soon is for a sign that somebody has come or gone: some passes come soon.
+func (p *ScanPlan) Soon() { p.doubt = doubtPasses }
+
+// Next is how long after a look there may be another pass, if nothing happens.
+func (p *ScanPlan) Next() time.Duration {
+	if p.doubt > 0 {
+		return max(min(p.Every, doubtEvery), p.took*time.Duration(min(p.Share, doubtShare)))
+	}
+	return p.Calm
 }
 
 // Again is for a pass that has left something out: the next one is due as if

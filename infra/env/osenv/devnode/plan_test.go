@@ -56,8 +56,8 @@ func TestScanPlanDoubt(t *testing.T) {
 		t.Errorf("after a pass that found no more openers the next one came %v later", d)
 	}
 	for i, more := range []bool{true, false, false} {
-		if d := next(more); d != 5*time.Second {
-			t.Errorf("pass %d after one that found more openers came %v later, want 5s", i+1, d)
+		if d := next(more); d != doubtShare*took {
+			t.Errorf("pass %d after one that found more openers came %v later, want %v", i+1, d, doubtShare*took)
 		}
 	}
 	if d := next(false); d != time.Minute {
@@ -66,5 +66,29 @@ func TestScanPlanDoubt(t *testing.T) {
 	p.Done(now, time.Second, true)
 	if p.Due(now.Add(49*time.Second), true) || !p.Due(now.Add(50*time.Second), false) {
 		t.Error("slow passes take another part of the time than 1/50, even in doubt")
+	}
+}
+
+// TestScanPlanSoon: after a sign that somebody has come or gone, passes come at once and
+// some times more, and whoever waits knows when.
+func TestScanPlanSoon(t *testing.T) {
+	p, now := ScanPlan{Every: 5 * time.Second, Calm: time.Minute, Share: 500}, time.Unix(1e9, 0)
+	p.Done(now, 0, false)
+	if d := p.Next(); d != time.Minute {
+		t.Errorf("with nothing to come, the next pass may be %v later", d)
+	}
+	p.Soon()
+	for i := range doubtPasses {
+		if d := p.Next(); d != doubtEvery {
+			t.Errorf("pass %d may be %v later, want %v", i, d, doubtEvery)
+		}
+		if p.Due(now.Add(doubtEvery-1), false) || !p.Due(now.Add(doubtEvery), false) {
+			t.Errorf("pass %d does not come %v after the one before", i, doubtEvery)
+		}
+		now = now.Add(doubtEvery)
+		p.Done(now, 0, false)
+	}
+	if p.Due(now.Add(59*time.Second), false) {
+		t.Error("the passes behind a sign have no end")
 	}
 }

@@ -35,7 +35,9 @@ const role = "FUSELOOP_TEST_ROLE"
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "opener":
-		beOpener(os.Args[1])
+		beOpener(os.Args[1], true)
+	case "idler":
+		beOpener(os.Args[1], false)
 	case "server":
 		beServer(os.Args[1], false)
 	case "stuck":
@@ -348,11 +350,11 @@ func child(t testing.TB, as, arg string) (*exec.Cmd, io.Closer, string) {
 	return cmd, in, wait(t, as+" starts", c)
 }
 
-// beOpener opens a device, reads a block, and keeps it open until stdin ends;
+// beOpener opens a device, perhaps reads a block, and keeps it open until stdin ends;
 // then it reads again and says how that went by its exit code.
-func beOpener(path string) {
+func beOpener(path string, reads bool) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECT, 0)
-	if err == nil {
+	if err == nil && reads {
 		_, err = unix.Pread(fd, aligned(4096), 0)
 	}
 	if err != nil {
@@ -361,8 +363,10 @@ func beOpener(path string) {
 	}
 	fmt.Println("open")
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	if _, err := unix.Pread(fd, aligned(4096), 8192); err != nil {
-		os.Exit(3)
+	if reads {
+		if _, err := unix.Pread(fd, aligned(4096), 8192); err != nil {
+			os.Exit(3)
+		}
 	}
 	os.Exit(0)
 }

@@ -22,26 +22,50 @@ const (
 func (h *Host) watch() {
 	runtime.LockOSThread() // what it takes is counted by thread
 	defer runtime.UnlockOSThread()
-	t := time.NewTicker(watchEvery)
-	defer t.Stop()
+	bell := newBell()
+	defer bell.close()
 	a := newAside()
 	defer a.end()
-	for look := 0; ; look++ {
-		<-t.C
+	next, own := time.Now().Add(watchEvery), map[string]int{}
+	for looks := 0; ; {
+		bell.await(min(time.Until(next), h.scans.Next()))
 		list, more := h.devs.Live()
 		if !more {
 			return
 		}
-		h.look(a, list, look%calmEvery == 0, time.Now())
+		rung := bell.others(own)
+		if rung {
+			h.scans.Soon()
+		}
+		now := time.Now()
+		tick := !now.Before(next)
+		if tick {
+			next = now.Add(watchEvery)
+			looks++
+		}
+		clear(own)
+		h.look(a, list, rung || tick && looks%calmEvery == 0, tick, now, own)
+		bell.listen(nodes(list))
 	}
 }
 
-// look checks the devices once. One that is being closed or probed is left to
-// whoever does that.
-func (h *Host) look(a *aside, list []*device, all bool, now time.Time) {
+// nodes are the paths at which devices are opened.
+func nodes(list []*device) map[string]bool {
+	paths := map[string]bool{}
+	for _, d := range list {
+		paths[d.loop.path()] = true
+	}
+	return paths
+}
+
+// look checks the devices once: who has them exclusively, of all or, at a tick, of those
+// that are busy, and where there is reason who has them at all. One that is
+// being closed or probed is left to whoever does that. own gets how often each was
+// opened here.
+func (h *Host) look(a *aside, list []*device, all, tick bool, now time.Time, own map[string]int) {
 	eventful := false
 	for _, d := range list {
-		if d.lookExclusive(a, all) {
+		if (all || tick) && d.lookExclusive(a, all, own) {
 			eventful = true
 		}
 	}
@@ -74,7 +98,7 @@ func (h *Host) look(a *aside, list []*device, all bool, now time.Time) {
 
 // lookExclusive tries the exclusive open if there is reason to, and tells
 // whether a pass over /proc may find something.
-func (d *device) lookExclusive(a *aside, all bool) (eventful bool) {
+func (d *device) lookExclusive(a *aside, all bool, own map[string]int) (eventful bool) {
 	if !d.op.TryLock() {
 		return false
 	}
@@ -96,6 +120,9 @@ func (d *device) lookExclusive(a *aside, all bool) (eventful bool) {
 		} else {
 			d.use.busy = busy
 			d.report()
+		}
+		if err == nil && !busy {
+			own[d.loop.path()]++
 		}
 	}
 	return active || d.use.plain > 0
