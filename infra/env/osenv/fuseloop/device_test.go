@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 	"unsafe"
 
 	"mars/infra/env"
@@ -321,41 +320,6 @@ func TestPlainOpener(t *testing.T) {
 	if err := r.close(d, false); !errors.Is(err, env.ErrClosed) {
 		t.Errorf("second close: %v", err)
 	}
-}
-
-// TestIdleOpener: who opens the device and does nothing with it is found at once,
-// and so is that he has gone; without a sign of them it would take up to a minute.
-func TestIdleOpener(t *testing.T) {
-	r := newRig(t, 1<<20)
-	if r == nil {
-		return
-	}
-	d := r.create("lv", 4096)
-	start := time.Now()
-	for range 4 {
-		cmd, in, line := child(t, "idler", d.Path())
-		if line != "open" {
-			t.Fatal(line)
-		}
-		if n := wait(t, "an opener is found", r.disk.counts); n != 1 {
-			t.Errorf("open, but reported %d", n)
-		}
-		_ = in.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
-		}
-		if n := wait(t, "it is found that he has gone", r.disk.counts); n != 0 {
-			t.Errorf("closed, but reported %d", n)
-		}
-	}
-	if took := time.Since(start); took > calmScan {
-		t.Errorf("openers that do nothing were found in %v: only when it was time anyway", took)
-	}
-	t.Logf("4 openers came and went in %v", time.Since(start))
-	if err := r.close(d, false); err != nil {
-		t.Error(err)
-	}
-	r.gone(d)
 }
 
 func TestForce(t *testing.T) {

@@ -18,35 +18,55 @@ const (
 	scanShare  = 500 // a pass over /proc is at most this part of the time
 )
 
+// watcher is what the watching goroutine goes by.
+type watcher struct {
+	h     *Host
+	bell  *bell
+	aside *aside
+	next  time.Time      // of the looks at regular times
+	looks int            // such looks
+	own   map[string]int // how often the last look has opened each
+}
+
+func (h *Host) newWatcher(now time.Time) *watcher {
+	return &watcher{h: h, bell: newBell(), aside: newAside(), next: now.Add(watchEvery), own: map[string]int{}}
+}
+
+func (w *watcher) end() {
+	w.bell.close()
+	w.aside.end()
+}
+
 // watch looks after all devices until there are none.
 func (h *Host) watch() {
 	runtime.LockOSThread() // what it takes is counted by thread
 	defer runtime.UnlockOSThread()
-	bell := newBell()
-	defer bell.close()
-	a := newAside()
-	defer a.end()
-	next, own := time.Now().Add(watchEvery), map[string]int{}
-	for looks := 0; ; {
-		bell.await(min(time.Until(next), h.scans.Next()))
+	w := h.newWatcher(time.Now())
+	defer w.end()
+	for {
+		w.bell.await(min(time.Until(w.next), h.scans.Next()))
 		list, more := h.devs.Live()
 		if !more {
 			return
 		}
-		rung := bell.others(own)
-		if rung {
-			h.scans.Soon()
-		}
-		now := time.Now()
-		tick := !now.Before(next)
-		if tick {
-			next = now.Add(watchEvery)
-			looks++
-		}
-		clear(own)
-		h.look(a, list, rung || tick && looks%calmEvery == 0, tick, now, own)
-		bell.listen(nodes(list))
+		w.turn(list, time.Now())
 	}
+}
+
+// turn looks at the devices as far as there is reason to.
+func (w *watcher) turn(list []*device, now time.Time) {
+	rung := w.bell.others(w.own)
+	if rung {
+		w.h.scans.Soon()
+	}
+	tick := !now.Before(w.next)
+	if tick {
+		w.next = now.Add(watchEvery)
+		w.looks++
+	}
+	clear(w.own)
+	w.look(list, rung || tick && w.looks%calmEvery == 0, tick, now)
+	w.bell.listen(nodes(list))
 }
 
 // nodes are the paths at which devices are opened.
@@ -60,12 +80,11 @@ func nodes(list []*device) map[string]bool {
 
 // look checks the devices once: who has them exclusively, of all or, at a tick, of those
 // that are busy, and where there is reason who has them at all. One that is
-// being closed or probed is left to whoever does that. own gets how often each was
-// opened here.
-func (h *Host) look(a *aside, list []*device, all, tick bool, now time.Time, own map[string]int) {
-	eventful := false
+// being closed or probed is left to whoever does that.
+func (w *watcher) look(list []*device, all, tick bool, now time.Time) {
+	h, eventful := w.h, false
 	for _, d := range list {
-		if (all || tick) && d.lookExclusive(a, all, own) {
+		if (all || tick) && w.lookExclusive(d, all) {
 			eventful = true
 		}
 	}
@@ -98,7 +117,7 @@ func (h *Host) look(a *aside, list []*device, all, tick bool, now time.Time, own
 
 // lookExclusive tries the exclusive open if there is reason to, and tells
 // whether a pass over /proc may find something.
-func (d *device) lookExclusive(a *aside, all bool, own map[string]int) (eventful bool) {
+func (w *watcher) lookExclusive(d *device, all bool) (eventful bool) {
 	if !d.op.TryLock() {
 		return false
 	}
@@ -114,7 +133,7 @@ func (d *device) lookExclusive(a *aside, all bool, own map[string]int) (eventful
 	active := d.fs.active.Swap(false)
 	if active || all || d.use.busy {
 		var busy bool
-		err := a.do(func() (err error) { busy, err = d.loop.exclusive(); return err })
+		err := w.aside.do(func() (err error) { busy, err = d.loop.exclusive(); return err })
 		if err != nil {
 			d.h.log.Warn("cannot tell whether the device is in use", "device", d.name, "err", err)
 		} else {
@@ -122,7 +141,7 @@ func (d *device) lookExclusive(a *aside, all bool, own map[string]int) (eventful
 			d.report()
 		}
 		if err == nil && !busy {
-			own[d.loop.path()]++
+			w.own[d.loop.path()]++
 		}
 	}
 	return active || d.use.plain > 0
