@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"mars/infra/status"
 	"mars/infra/symtree"
 )
 
@@ -193,15 +194,34 @@ func invalidate(j *job) error {
 		}
 	}
 	j.orderOwnLogs(true)
-	j.say("resource '%s': the local data is marked as inconsistent; a full sync from host '%s' %s", j.res, p, startsOr(j.was[symtree.TodoSync]))
+	j.say("resource '%s': the local data is marked as inconsistent; a full sync from host '%s' %s", j.res, p, j.startsWhen())
+	if why := silence(j.tree, p, j.sys.Wall()); why != "" {
+		j.warn("host '%s' has the data that is to be synced, but %s; until it is back, resource '%s' has no valid data here. Only if it is lost for good, and what was here will do: marsadm fake-sync %s", p, why, j.res, j.res)
+	}
 	return nil
 }
 
-func startsOr(on bool) string {
-	if on {
-		return "will start"
+// startsWhen tells what a sync still needs.
+func (j *job) startsWhen() string {
+	switch {
+	case !j.todo(symtree.TodoAttach):
+		return fmt.Sprintf("starts as soon as you say marsadm up %s", j.res)
+	case !j.was[symtree.TodoSync]:
+		return "starts as soon as you say resume-sync"
 	}
-	return "starts as soon as you say resume-sync"
+	return "will start"
+}
+
+// silence tells why a host can not be counted on: nothing, if it can.
+func silence(t *symtree.Tree, host string, now int64) string {
+	h := status.HostOf(t, host)
+	if h.Alive == "no" {
+		return "its marsd is down"
+	}
+	if age := h.Silent(now); age > 0 {
+		return fmt.Sprintf("nothing has been heard of it for %d s", age)
+	}
+	return ""
 }
 
 func checkFakeSync(j *job) error {
@@ -257,6 +277,8 @@ func setReplay(j *job) error {
 	}
 	if p := j.tree.Primary(j.res); origins[p] {
 		origin = p
+	} else if len(origins) == 0 {
+		return dieHint("'marsadm cat' and ls of /mars/resource-"+j.res+" show which logs and version links there are", "no log with number %d is known here", n)
 	} else if len(origins) != 1 {
 		return die("%d hosts have written a log with number %d: cannot select between them", len(origins), n)
 	}

@@ -22,7 +22,7 @@ func inspectCommands() []command {
 		viewCommand(),
 		{name: "show", usage: "[RES]", group: grpInspect, brief: "the links of this host", scope: anyResource, needs: look, reads: readsOwn, run: showLinks},
 		{name: "cat", usage: "PATH...", group: grpInspect, brief: "a message file, with readable times", min: 1, max: -1, needs: wantDir | inspects | anyone | hereOnly, reads: readsNone, run: catFiles},
-		{name: "show-info", usage: "RES", group: grpInspect, brief: "the messages about a resource", scope: oneOrAll, needs: look, reads: readsBasic, phases: one(showInfo)},
+		{name: "show-info", usage: "RES", group: grpInspect, brief: "the messages about a resource", scope: oneOrAll, needs: look | wantExisting, reads: readsBasic, phases: one(showInfo)},
 		{name: "show-errors", usage: "RES", group: grpInspect, brief: "errors of a resource", scope: oneOrAll, needs: look | wantExisting, reads: readsErrors, phases: one(showErrors)},
 	}
 	for _, c := range []struct {
@@ -42,7 +42,7 @@ func inspectCommands() []command {
 		name, brief string
 		needs       need
 		fn          func(*job) error
-	}{{"mars-state", "deprecated: see show-state", look | wantExisting | wantMember, showState}, {"mars-info", "deprecated: see show-info", look, showInfo}} {
+	}{{"mars-state", "deprecated: see show-state", look | wantExisting | wantMember, showState}, {"mars-info", "deprecated: see show-info", look | wantExisting, showInfo}} {
 		list = append(list, command{name: c.name, usage: "RES", group: grpInspect, brief: c.brief, scope: oneOrAll, needs: c.needs | hidden, phases: one(c.fn)})
 	}
 	return list
@@ -224,6 +224,10 @@ func showInfo(j *job) error { return j.cat(logStatus(j)) }
 // showErrors fails if there are problems, so that scripts can test for it.
 func showErrors(j *job) error {
 	bad := 0
+	if !j.foreign() && !j.sys.Loaded() {
+		j.say("no marsd is running on this host: nothing is replicated here")
+		bad++
+	}
 	for _, text := range splitTexts(j.tree, j.res) {
 		j.say("%s", text)
 		bad++

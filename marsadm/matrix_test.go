@@ -61,7 +61,7 @@ func manualRows() []manualRow {
 		{"set-emergency-limit", "10", "Rm", ""},
 		{"get-emergency-limit", "", "Rmi", "cannot read symlink"},
 		{"role state cstate dstate show-state mars-state", "", "Rmi", ""},
-		{"show-info mars-info", "", "Ri", ""},
+		{"show-info mars-info", "", "Rie", ""},
 		{"show-errors", "", "Rie", ""},
 		{"status show", "", "oi", ""},
 		{"view", "", "oiuft", ""},

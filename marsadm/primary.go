@@ -38,6 +38,9 @@ func checkPrimary(j *job) error {
 		return err
 	}
 	if j.opt.force {
+		if missing := j.notPassed(); missing != "" {
+			return dieHint(fmt.Sprintf("let replay go on: marsadm up %s", j.res), "%s", missing)
+		}
 		j.warnForced()
 		return nil
 	}
@@ -49,7 +52,7 @@ func checkPrimary(j *job) error {
 	}
 	old := j.ahead()
 	if old == "" {
-		return nil
+		return j.await(func() (string, error) { return j.notPassed(), nil })
 	}
 	for _, s := range []struct{ key, cmd string }{{symtree.TodoConnect, "connect"}, {symtree.TodoAllowReplay, "resume-replay"}} {
 		if !j.todo(s.key) {
@@ -67,10 +70,27 @@ func checkPrimary(j *job) error {
 		if err := j.checkSplit(); err != nil {
 			return "", err
 		}
-		return caughtUp(j.tree, j.res, j.host, old), nil
+		if missing := caughtUp(j.tree, j.res, j.host, old); missing != "" {
+			return missing + j.because(), nil
+		}
+		return j.notPassed(), nil
 	})
 	if err == nil {
 		j.say("all preconditions OK for resource '%s'", j.res)
+		return nil
+	}
+	if silence(j.tree, old, j.sys.Wall()) != "" {
+		return j.orForce(err, old)
+	}
+	return err
+}
+
+// orForce adds to a wait for a host that ran out of time what is left to do when
+// that host does not come back (manual 1.4.2.2).
+func (j *job) orForce(err error, host string) error {
+	var t timeoutError
+	if errors.As(err, &t) {
+		t.hint += fmt.Sprintf("; only if host '%s' is lost: marsadm primary %s --force, which leads to a SPLIT BRAIN if it goes on writing", host, j.res)
 	}
 	return err
 }
@@ -110,15 +130,22 @@ func (j *job) checkDisk() error {
 		return dieHint(fmt.Sprintf("wait for the sync: marsadm wait-resource %s is-sync-off; only if the data of the other side does not matter: marsadm fake-sync %s", j.res, j.res),
 			"sync has not yet finished, only %d / %d bytes transferred", m.synced, m.size)
 	}
-	if !m.passed {
-		pos, _ := j.tree.Value(symtree.SyncPosPath(j.res, j.host))
-		return dieHint(fmt.Sprintf("let replay go on: marsadm resume-replay %s", j.res), "sync has finished, but replay has not yet passed its end: %s must reach '%s', found '%s'; the disk is inconsistent",
-			symtree.ToUser(symtree.ReplayPath(j.res, j.host)), pos, m.replay)
-	}
 	if !j.todo(symtree.TodoAttach) {
 		return dieHint(fmt.Sprintf("marsadm up %s", j.res), "cannot execute primary on resource %s: its disk is detached", j.res)
 	}
 	return nil
+}
+
+// notPassed tells what a disk still lacks whose sync has finished; nothing, if it
+// is consistent.
+func (j *job) notPassed() string {
+	m := stateOf(j.tree, j.res, j.host)
+	if m.passed {
+		return ""
+	}
+	pos, _ := j.tree.Value(symtree.SyncPosPath(j.res, j.host))
+	return fmt.Sprintf("sync has finished, but replay has not yet passed its end: %s must reach '%s', found '%s'; the disk is inconsistent%s",
+		symtree.ToUser(symtree.ReplayPath(j.res, j.host)), pos, m.replay, j.because())
 }
 
 // checkSplit refuses in a split brain (manual 3.2.2).
@@ -193,6 +220,7 @@ func becomePrimary(j *job) error {
 	if !j.opt.force && old != "" {
 		stamp, _ := j.tree.Stamp(symtree.PrimaryPath(j.res))
 		seen := j.primary == "" || j.actual(old, symtree.ActualIsPrimary)
+		sign := j.lastSign(old)
 		err := j.await(func() (string, error) {
 			if now := j.tree.Primary(j.res); now != "" {
 				return "", die("designated primary has changed to '%s' meanwhile", now)
@@ -205,6 +233,9 @@ func becomePrimary(j *job) error {
 			}
 			return j.handedOver(old, seen, stamp), nil
 		})
+		if err != nil && j.lastSign(old) <= sign {
+			err = j.orForce(err, old)
+		}
 		if err != nil {
 			return j.handBack(err, symtree.None)
 		}
@@ -218,20 +249,26 @@ func becomePrimary(j *job) error {
 // is designated, any of them may have been primary since it was heard last: who
 // takes the role on old knowledge would leave its logs behind.
 func (j *job) hearAll() error {
-	since := j.tree.Newest()
+	since, silent := j.tree.Newest(), ""
 	j.sys.Trigger(3)
-	return j.await(func() (string, error) {
+	err := j.await(func() (string, error) {
+		silent = ""
 		if now := j.tree.Primary(j.res); now != "" {
 			return "", die("designated primary has changed to '%s' meanwhile", now)
 		}
 		for _, host := range j.tree.Members(j.res) {
 			alive, ok := j.tree.Value(symtree.AlivePath(host))
 			if host != j.host && !(ok && alive == "0") && j.lastSign(host) <= since {
+				silent = host
 				return fmt.Sprintf("host '%s' has not answered yet", host), nil
 			}
 		}
 		return "", nil
 	})
+	if silent != "" {
+		return j.orForce(err, silent)
+	}
+	return err
 }
 
 // handedOver tells what is missing until the old primary has let go. If a

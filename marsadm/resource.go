@@ -40,7 +40,8 @@ type diskArgs struct {
 	disk string
 	name string // below /dev/mars
 	size int64  // of the disk, bytes
-	want int64  // size argument, 0: none
+	want int64  // size argument
+	cut  bool   // there is one
 }
 
 // diskArguments checks them, and the disk itself.
@@ -61,6 +62,7 @@ func (j *job) diskArguments() (a diskArgs, err error) {
 		if a.want, err = symtree.ParseSizeArg(rest[0]); err != nil {
 			return a, usage("%v", err)
 		}
+		a.cut = true
 	}
 	if !path.IsAbs(a.disk) || symtree.CheckValue(a.disk) != nil || strings.ContainsAny(a.disk, "\n\r") {
 		return a, usage("disk argument '%s' is not an absolute path", a.disk)
@@ -108,7 +110,7 @@ func createResource(j *job) error {
 	if a.want > a.size {
 		return die("size argument '%d' is larger than device size '%d'", a.want, a.size)
 	}
-	if a.want > 0 {
+	if a.cut {
 		size = a.want
 	}
 	if size != a.size {

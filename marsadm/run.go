@@ -50,6 +50,7 @@ type run struct {
 	named    bool // the resource argument names one
 	ownView  bool // the macro is one of ownViews
 	readAll  bool // the whole tree, whatever the command says that it reads
+	toldDead bool // it was said that no marsd runs here
 	cleaned  bool // cron has cleaned up
 	paused   bool // and has waited
 	focus    *job // the resource that a phase is at, nil: none
@@ -230,6 +231,9 @@ func (x *run) prepare(words []string) error {
 	}
 	if x.opt.force && !c.has(inspects) {
 		x.warn("Using FORCE option -- hopefully you know what you are doing!")
+	}
+	if c.has(inspects) && c.has(wantMember) && c.group == grpInspect && !x.foreign() && !x.sys.Loaded() {
+		x.warn("no marsd is running on this host: what follows may be old")
 	}
 	if c.has(wantLoaded) && !x.sys.Loaded() && (!x.opt.force || c.has(reallyLoaded)) {
 		return dieHint("start it: marsd run (or by your init system)", "cannot execute %s: no marsd is running on this host (no lock on %s)", c.name, p.Lock())

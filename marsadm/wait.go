@@ -4,6 +4,7 @@ package marsadm
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"mars/infra/symtree"
@@ -66,7 +67,7 @@ func (x *run) await(cond condition) error {
 		}
 		if now := x.sys.Mono(); missing != said && now >= next {
 			m.clear()
-			x.say("waiting: %s", missing)
+			x.say("waiting: %s", strings.TrimPrefix(missing, "waiting "))
 			said, next = missing, now+sayInterval
 		}
 		m.show()
@@ -136,7 +137,10 @@ func (x *run) effect(cond condition) error {
 		x.say("not waiting (--timeout=0): %s", missing)
 		return nil
 	case !x.sys.Loaded():
-		x.warn("no marsd is running here: the change takes effect when it is started")
+		if !x.toldDead {
+			x.warn("no marsd is running here: the change takes effect when it is started")
+		}
+		x.toldDead = true
 		return nil
 	}
 	return x.await(cond)

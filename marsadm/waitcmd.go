@@ -92,11 +92,19 @@ func waitResource(j *job) error {
 		return err
 	}
 	return j.await(func() (string, error) {
-		if j.reached(d, is) != want {
+		if j.reached(d, is) != want || is && !want && d.actual == symtree.ActualIsSyncing && j.syncDue() {
 			return fmt.Sprintf("resource '%s' on '%s': waiting for %s%s", j.res, j.host, j.args[0], j.because()), nil
 		}
 		return "", nil
 	})
+}
+
+// syncDue tells whether a sync is wanted that does not run: it has not begun yet,
+// or it waits for something. Who waits for its end must not go on before it.
+func (j *job) syncDue() bool {
+	p := j.tree.Primary(j.res)
+	m := stateOf(j.tree, j.res, j.host)
+	return m.synced < m.size && j.todo(symtree.TodoSync) && j.todo(symtree.TodoAttach) && p != "" && p != j.host && j.sys.Loaded()
 }
 
 // parseCondition reads [is-|has-|todo-]WORD[-on|-off|-1|-0].

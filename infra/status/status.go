@@ -139,7 +139,7 @@ func Of(t *symtree.Tree, host, here string, each func(n int, fn func(i int))) *S
 		Hosts: []Host{}, Resources: []Resource{},
 	}
 	for _, h := range t.Hosts() {
-		s.Hosts = append(s.Hosts, hostOf(t, h))
+		s.Hosts = append(s.Hosts, HostOf(t, h))
 	}
 	names := t.Resources()
 	s.Resources = make([]Resource, len(names))
@@ -163,7 +163,8 @@ func stampText(stamp int64) string {
 	return lamport.Stamp(stamp).Format()
 }
 
-func hostOf(t *symtree.Tree, name string) Host {
+// HostOf reads what is known of a host.
+func HostOf(t *symtree.Tree, name string) Host {
 	h := Host{Name: name, Alive: "unknown"}
 	h.Address, _ = t.Value(symtree.IPPath(name))
 	h.Tree, _ = t.Value(symtree.TreePath(name))

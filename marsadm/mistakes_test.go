@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package marsadm
+
+import (
+	"strings"
+	"testing"
+
+	"mars/infra/symtree"
+)
+
+// said is what a command has said, on both outputs.
+func (s *fakeSys) said() string { return s.out.String() + s.err.String() }
+
+// An unset variable in a script must not mean the whole disk.
+func TestCreateResourceSizeZero(t *testing.T) {
+	s := newPair(t, "B")
+	s.disks["/dev/new"] = 1 << 20
+	for _, line := range []string{"create-resource n /dev/new n 0", "create-resource n /dev/new 0", "create-resource n /dev/new n 0k"} {
+		s.refused(line, 1, "implausible size 0")
+	}
+}
+
+// Who waits for the end of a sync must not go on before it has begun.
+func TestWaitForASyncThatIsDue(t *testing.T) {
+	due := func() *fakeSys {
+		s := newPair(t, "B")
+		s.set("resource-r/syncstatus-B", "0")
+		return s
+	}
+	s := due()
+	s.refused("wait-resource r is-sync-off --timeout=2", 1, timeoutText)
+	polls := 0
+	s.react = func() {
+		if polls++; polls == 5 {
+			s.set("resource-r/syncstatus-B", "65536000")
+		}
+	}
+	s.must("wait-resource r is-sync-off")
+	if polls < 5 {
+		t.Errorf("it was over after %d looks", polls)
+	}
+	for name, set := range map[string][]string{
+		"paused":     {"resource-r/todo-B/sync", "0"},
+		"detached":   {"resource-r/todo-B/attach", "0"},
+		"no primary": {"resource-r/primary", "(none)"},
+	} {
+		s := due()
+		s.set(set...)
+		if code := s.adm("wait-resource r is-sync-off --timeout=0"); code != 0 {
+			t.Errorf("%s: no sync will start, but it is waited for: %s", name, s.said())
+		}
+		s.refused("wait-resource r is-sync --timeout=0", 1, "waiting for is-sync")
+	}
+}
+
+// The last good replica is not given up without a word about where the data is.
+func TestInvalidateFromASilentPrimary(t *testing.T) {
+	s := newPair(t, "B")
+	s.must("invalidate r")
+	if strings.Contains(s.err.String(), "no valid data") {
+		t.Errorf("it warns of a primary of which nothing bad is known: %s", s.err.String())
+	}
+	s.set("alive-A", "0")
+	s.must("invalidate r")
+	if want := "host 'A' has the data that is to be synced, but its marsd is down"; !strings.Contains(s.err.String(), want) {
+		t.Errorf("it does not say '%s': %s", want, s.err.String())
+	}
+	s.set("resource-r/todo-B/attach", "0", "resource-r/actual-B/is-attached", "0")
+	s.must("invalidate r")
+	if want := "starts as soon as you say marsadm up r"; !strings.Contains(s.out.String(), want) {
+		t.Errorf("it does not say '%s': %s", want, s.out.String())
+	}
+}
+
+// A role that facts tell which nobody renews is no news, and a host without
+// marsd has a problem.
+func TestInspectionWithoutMarsd(t *testing.T) {
+	const old = "WARNING: no marsd is running on this host: what follows may be old\n"
+	for _, word := range []string{"role", "state", "show-state", "mars-state", "dstate", "cstate"} {
+		s := newPair(t, "B")
+		if s.must(word + " r"); s.err.String() != "" {
+			t.Errorf("%s: %s", word, s.err.String())
+		}
+		s.loaded = false
+		if s.must(word + " r"); s.err.String() != old {
+			t.Errorf("%s without marsd: %s", word, s.err.String())
+		}
+		if s.must(word + " r --host=A"); strings.Contains(s.err.String(), old) {
+			t.Errorf("%s of another host: %s", word, s.err.String())
+		}
+	}
+	s := newPair(t, "B")
+	s.loaded = false
+	if code := s.adm("show-errors r"); code != 1 || !strings.Contains(s.out.String(), "no marsd is running on this host") {
+		t.Errorf("show-errors without marsd: exit status %d, %s", code, s.said())
+	}
+	s.must("down r --force")
+	if n := strings.Count(s.err.String(), "no marsd is running here"); n != 1 {
+		t.Errorf("it is said %d times that no marsd is running: %s", n, s.err.String())
+	}
+}
+
+// A handover that can not succeed says why, and what is left to do.
+func TestPrimaryAdvice(t *testing.T) {
+	const force = "only if host 'A' is lost: marsadm primary r --force"
+	s := newPair(t, "B")
+	s.set("resource-r/version-000000001-A", symtree.VersionValue(1, "A", 700, ""), "resource-r/actual-B/why", "outdated: nobody has the log")
+	s.refused("primary r", 1, "(outdated: nobody has the log)")
+	if strings.Contains(s.err.String(), force) {
+		t.Errorf("A is there, but force is advised: %s", s.err.String())
+	}
+	s.set("alive-A", "0")
+	s.refused("primary r", 1, force)
+
+	s = newPair(t, "B") // nobody stops being primary
+	if code := s.adm("primary r"); code != 1 || !strings.Contains(s.err.String(), force) {
+		t.Errorf("A does not answer: exit status %d, %s", code, s.said())
+	}
+	if strings.Contains(s.out.String(), "waiting: waiting") {
+		t.Errorf("it stammers: %s", s.out.String())
+	}
+	s.has("resource-r/primary", "A")
+
+	s = newPair(t, "B") // there is none, and A is silent
+	s.set("resource-r/primary", "(none)", "resource-r/actual-A/is-primary", "0")
+	s.refused("primary r", 1, force)
+}
+
+// Replay that has not yet passed the end of the sync is waited for, like all
+// that is to be applied.
+func TestPrimaryWaitsForTheEndOfTheSync(t *testing.T) {
+	s := newPair(t, "B")
+	s.follow()
+	s.set("resource-r/syncpos-B", "log-000000001-A,600,0", "resource-r/version-000000001-A", symtree.VersionValue(1, "A", 600, ""))
+	s.refused("primary r --timeout=0", 1, "without waiting")
+	s.refused("primary r --force", 1, "replay has not yet passed its end")
+	follow, polls := s.react, 0
+	s.react = func() {
+		if polls++; polls == 3 {
+			s.set("resource-r/version-000000001-B", symtree.VersionValue(1, "A", 600, ""), "resource-r/replay-B", "log-000000001-A,600,0")
+		}
+		follow()
+	}
+	s.must("primary r")
+	s.has("resource-r/primary", "B")
+	s = newPair(t, "B")
+	s.set("resource-r/syncpos-B", "log-000000001-A,600,0", "resource-r/todo-B/connect", "0")
+	s.refused("primary r", 1, "marsadm connect r")
+}
+
+func TestSetReplayUnknownLog(t *testing.T) {
+	s := newPair(t, "B")
+	s.set("resource-r/todo-B/allow-replay", "0")
+	s.refused("set-replay r 9 --force", 1, "no log with number 9 is known here")
+}
