@@ -172,18 +172,12 @@ func (x *run) address() (string, error) {
 // leaveCluster removes a member from the tree. Its deletion orders are carried
 // out by everybody, the leaving host included.
 func leaveCluster(x *run) error {
-	var in []string
-	for _, res := range x.tree.Resources() {
-		if x.tree.IsMember(res, x.host) {
-			in = append(in, res)
-		}
-	}
-	if len(in) > 0 {
+	if in := x.memberships(); len(in) > 0 {
 		if !x.opt.force {
 			return dieHint(fmt.Sprintf("marsadm down and leave-resource each of them first; for a host that is lost: marsadm leave-resource RES --host=%s --force", x.host),
 				"host '%s' is member of some resources: %s", x.host, strings.Join(in, " "))
 		}
-		x.warn("host '%s' remains member of %s: its replay links keep logfiles from being deleted", x.host, strings.Join(in, " "))
+		x.warn("host '%s' remains member of %s: its replay links keep logfiles from being deleted. If it is lost: marsadm leave-resource RES --host=%s --force for each of them", x.host, strings.Join(in, " "), x.host)
 	}
 	orders := []string{symtree.IPPath(x.host)}
 	for _, p := range []string{

@@ -154,3 +154,53 @@ func TestSetReplayUnknownLog(t *testing.T) {
 	s.set("resource-r/todo-B/allow-replay", "0")
 	s.refused("set-replay r 9 --force", 1, "no log with number 9 is known here")
 }
+
+// Who removes a lost host from the cluster first can still remove it from its
+// resources; nothing else is done for it any more.
+func TestLostHostInTheWrongOrder(t *testing.T) {
+	s := newPair(t, "A")
+	s.must("leave-cluster --host=B --force")
+	if want := "marsadm leave-resource RES --host=B --force"; !strings.Contains(s.err.String(), want) {
+		t.Errorf("it does not say '%s': %s", want, s.err.String())
+	}
+	s.remove("ips/ip-B") // as the orders do
+	s.refused("leave-resource r --host=B", 1, "but not the resources r: marsadm leave-resource RES --host=B --force")
+	s.refused("down r --host=B --force", 1, "is not a member of this cluster")
+	s.refused("leave-resource r --host=C --force", 1, "has not yet joined")
+	s.set("resource-r/primary", "(none)", "resource-r/actual-A/is-primary", "0")
+	s.refused("primary r", 1, "it has left the cluster, but not the resource: marsadm leave-resource r --host=B --force")
+	s.set("resource-r/primary", "A")
+	s.must("leave-resource r --host=B --force")
+	ordered := map[string]bool{}
+	for _, o := range s.tree().Orders() {
+		ordered[o.Target] = true
+	}
+	for _, path := range []string{"resource-r/data-B", "resource-r/replay-B", "resource-r/todo-B"} {
+		if !ordered[path] {
+			t.Errorf("%s is not ordered to be deleted: %v", path, ordered)
+		}
+	}
+}
+
+// Who has just enlarged a disk is faster than marsd; the primary need not give up
+// its disk for it to be noticed.
+func TestResizeWaitsForTheDisks(t *testing.T) {
+	s := newPair(t, "A")
+	s.set("resource-r/actsize-A", "81920000")
+	s.refused("resize r 81920000", 1, "new size 81920000 is higher than the minimum size of all volumes 65536000\n   HINT: enlarge the disk first on host(s) B;")
+	s.refused("resize r", 1, "only increases of the size are possible: it is 65536000\n   HINT: enlarge the disk first on host(s) B;")
+	s.refused("resize r 81920000 --timeout=0", 1, "is higher than the minimum size")
+	was := s.mono
+	s.refused("resize r 4k", 1, "only increases of the size are possible")
+	if s.mono != was {
+		t.Errorf("it waits for %v to make a resource smaller", s.mono-was)
+	}
+	polls := 0
+	s.react = func() {
+		if polls++; polls == 3 {
+			s.set("resource-r/actsize-B", "81920000")
+		}
+	}
+	s.must("resize r")
+	s.has("resource-r/size", "81920000")
+}

@@ -89,7 +89,11 @@ func checkPrimary(j *job) error {
 // that host does not come back (manual 1.4.2.2).
 func (j *job) orForce(err error, host string) error {
 	var t timeoutError
-	if errors.As(err, &t) {
+	switch {
+	case !errors.As(err, &t):
+	case !j.tree.Exists(symtree.IPPath(host)):
+		t.hint += fmt.Sprintf("; it has left the cluster, but not the resource: marsadm leave-resource %s --host=%s --force", j.res, host)
+	default:
 		t.hint += fmt.Sprintf("; only if host '%s' is lost: marsadm primary %s --force, which leads to a SPLIT BRAIN if it goes on writing", host, j.res)
 	}
 	return err

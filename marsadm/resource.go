@@ -20,7 +20,7 @@ func resourceCommands() []command {
 		{name: "join-resource", usage: "RES DISK [MARS_NAME]", group: grpResource, brief: "add a replica on a local disk, whose content is overwritten",
 			scope: newResource, min: 1, max: 2, needs: base | wantExisting | hereOnly, phases: one(joinResource)},
 		{name: "leave-resource", usage: "RES", group: grpResource, brief: "give up the replica of this host (or of --host=NAME)",
-			scope: oneOrAll, needs: base | wantExisting | wantMember, phases: []phase{{"check preconditions", checkLeave}, {"switch state", leaveResource}}},
+			scope: oneOrAll, needs: base | wantExisting | wantMember | ofTheLost, phases: []phase{{"check preconditions", checkLeave}, {"switch state", leaveResource}}},
 		{name: "primary", usage: "RES", group: grpResource, brief: "make this host primary; another one is asked to hand over",
 			scope: oneOrAll, needs: onResource | reallyLoaded, phases: primaryPhases()},
 		{name: "secondary", usage: "RES", group: grpResource, brief: "make this host secondary",

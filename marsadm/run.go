@@ -337,9 +337,27 @@ func (x *run) checkTree() error {
 		return nil
 	}
 	if !x.tree.Exists(symtree.IPPath(x.host)) {
-		return dieHint("run 'marsadm join-cluster' on it first", "host '%s' is not a member of this cluster: /mars/%s does not exist", x.host, symtree.IPPath(x.host))
+		hint := "run 'marsadm join-cluster' on it first"
+		if in := x.memberships(); x.foreign() && len(in) > 0 {
+			// It was lost, and has left the cluster before its resources.
+			if x.cmd.has(ofTheLost) && x.opt.force {
+				return nil
+			}
+			hint = fmt.Sprintf("it has left the cluster, but not the resources %s: marsadm leave-resource RES --host=%s --force", strings.Join(in, " "), x.host)
+		}
+		return dieHint(hint, "host '%s' is not a member of this cluster: /mars/%s does not exist", x.host, symtree.IPPath(x.host))
 	}
 	return nil
+}
+
+// memberships are the resources that the acting host is a member of.
+func (x *run) memberships() (in []string) {
+	for _, res := range x.tree.Resources() {
+		if x.tree.IsMember(res, x.host) {
+			in = append(in, res)
+		}
+	}
+	return in
 }
 
 // validIP checks an address to be recorded under ips/.

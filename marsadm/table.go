@@ -35,6 +35,7 @@ const (
 	hidden                         // not in help
 	speaksJSON                     // understands --json
 	readsOthers                    // not only the resource that is named
+	ofTheLost                      // with --force also for a host that has left the cluster
 
 	// onResource is what operations on resources have in common.
 	onResource = wantTree | wantLoaded | wantExisting | wantMember
