@@ -261,7 +261,7 @@ func setReplay(j *job) error {
 		return dieHint("marsadm pause-replay "+j.res, "cannot execute set-replay: switch 'allow-replay' must have value '0', but actually has value '1'")
 	}
 	if old, ok := j.tree.Replay(j.res, j.host); ok && n > old.Number && !j.opt.force {
-		return die("log %d is behind the present one, %s: what is in between would be lost; you would need --force if you really know what you are doing.", n, old.LogName())
+		return dieHint("with --force you may do it all the same", "log %d is behind the present one, %s: what is in between would be lost; you would need --force if you really know what you are doing.", n, old.LogName())
 	}
 	origins := map[string]bool{}
 	origin := ""

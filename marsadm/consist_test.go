@@ -176,6 +176,7 @@ func TestWaitResource(t *testing.T) {
 	} {
 		t.Run(c.cond, func(t *testing.T) {
 			s := newPair(t, "B")
+			s.set("resource-r/version-000000001-A", symtree.VersionValue(1, "A", 700, "")) // there is something to apply
 			path := "resource-r/" + c.set[0]
 			s.set(path, map[string]string{"0": "1", "1": "0", "A": "B", "B": "A"}[c.set[1]])
 			s.refused("wait-resource r "+c.cond+" --timeout=1", 1, timeoutText)

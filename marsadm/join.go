@@ -18,7 +18,7 @@ func joinCluster(x *run) error {
 		return usage("%v", err)
 	}
 	if peer == x.host {
-		return die("Cannot join myself (peer='%s', host='%s')", peer, x.host)
+		return dieHint("name another host, one that is in the cluster; a new cluster begins with create-cluster", "Cannot join myself (peer='%s', host='%s')", peer, x.host)
 	}
 	if err := x.checkFresh("join"); err != nil {
 		return err
@@ -103,7 +103,7 @@ func enrol(x *run) error {
 	}
 	r, err := readRequest(data)
 	if err != nil {
-		return err
+		return dieHint("enrol is what marsadm join-cluster calls on the host that it names; it is of no use by hand", "%v", err)
 	}
 	if err := x.mayEnrol(r); err != nil {
 		return err

@@ -23,7 +23,11 @@ func checkLeave(j *job) error {
 		return err
 	}
 	if j.todo(symtree.TodoAttach) {
-		return dieHint(fmt.Sprintf("marsadm down %s", j.res), "cannot leave resource '%s': its disk must be detached, but '%s' has value '1'", j.res, symtree.ToUser(symtree.TodoPath(j.res, j.host, symtree.TodoAttach)))
+		hint := fmt.Sprintf("marsadm down %s", j.res)
+		if j.foreign() {
+			hint += fmt.Sprintf(" on it; if it is lost: marsadm leave-resource %s --host=%s --force", j.res, j.host)
+		}
+		return dieHint(hint, "cannot leave resource '%s': its disk must be detached, but '%s' has value '1'", j.res, symtree.ToUser(symtree.TodoPath(j.res, j.host, symtree.TodoAttach)))
 	}
 	if j.foreign() {
 		return nil

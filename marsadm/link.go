@@ -51,7 +51,7 @@ func setLink(x *run) error {
 			return usage("%v", err)
 		}
 		if dir := x.missingDir(path); dir != "" {
-			return die("directory '%s' does not exist", symtree.ToUser(dir))
+			return dieHint("'marsadm show all' lists what is known here", "directory '%s' does not exist", symtree.ToUser(dir))
 		}
 		changes = append(changes, symtree.Set(path, x.args[i], 0))
 	}
@@ -82,7 +82,7 @@ func getLink(x *run) error {
 		}
 		value, ok := x.tree.Value(rel)
 		if !ok {
-			return die("cannot read symlink '%s'", arg)
+			return dieHint("'marsadm show all' lists the links of this host", "cannot read symlink '%s'", arg)
 		}
 		// As it is: for scripts.
 		if _, err := io.WriteString(x.sys.Stdout(), value+"\n"); err != nil {

@@ -106,12 +106,19 @@ func TestPrimaryAdvice(t *testing.T) {
 	const force = "only if host 'A' is lost: marsadm primary r --force"
 	s := newPair(t, "B")
 	s.set("resource-r/version-000000001-A", symtree.VersionValue(1, "A", 700, ""), "resource-r/actual-B/why", "outdated: nobody has the log")
-	s.refused("primary r", 1, "(outdated: nobody has the log)")
+	s.react = func() { s.set("time-A", "1.0") } // it is there
+	if code := s.adm("primary r"); code != 1 || !strings.Contains(s.err.String(), "(outdated: nobody has the log)") {
+		t.Errorf("exit status %d, it does not tell marsd's reason: %s", code, s.said())
+	}
+	s.react = nil
 	if strings.Contains(s.err.String(), force) {
 		t.Errorf("A is there, but force is advised: %s", s.err.String())
 	}
-	s.set("alive-A", "0")
 	s.refused("primary r", 1, force)
+
+	s = newPair(t, "B") // who has fetched more than A has published of it
+	s.set("resource-r/version-000000001-B", symtree.VersionValue(1, "A", 600, ""), "resource-r/replay-B", "log-000000001-A,600,0")
+	s.refused("primary r", 1, "host 'A' has not yet told where its logs end: 'B' is at log-000000001-A,600,0, which is further than log-000000001-A,500")
 
 	s = newPair(t, "B") // nobody stops being primary
 	if code := s.adm("primary r"); code != 1 || !strings.Contains(s.err.String(), force) {
@@ -203,4 +210,25 @@ func TestResizeWaitsForTheDisks(t *testing.T) {
 	}
 	s.must("resize r")
 	s.has("resource-r/size", "81920000")
+}
+
+// A replica that has nothing to apply is where replay leads to: on a quiet system
+// nothing else would ever come.
+func TestWaitForReplayOnAQuietSystem(t *testing.T) {
+	s := newPair(t, "B")
+	s.must("wait-resource r is-replay --timeout=0")
+	s.refused("wait-resource r is-replay-off --timeout=0", 1, "waiting for is-replay-off")
+	for name, set := range map[string][]string{
+		"paused":     {"resource-r/todo-B/allow-replay", "0"},
+		"detached":   {"resource-r/actual-B/is-attached", "0"},
+		"behind":     {"resource-r/version-000000001-A", symtree.VersionValue(1, "A", 700, "")},
+		"designated": {"resource-r/primary", "B"},
+		"primary":    {"resource-r/actual-B/is-primary", "1"},
+	} {
+		s := newPair(t, "B")
+		s.set(set...)
+		if s.adm("wait-resource r is-replay --timeout=0") == 0 || s.adm("wait-resource r is-replay-off --timeout=0") != 0 {
+			t.Errorf("%s: it counts as replaying", name)
+		}
+	}
 }

@@ -66,11 +66,16 @@ func checkPrimary(j *job) error {
 	if alive, _ := t.Value(symtree.AlivePath(old)); j.never && (j.actual(old, symtree.ActualIsPrimary) || alive != "0") {
 		return dieHint("give it time: --timeout=SECONDS", "cannot take over from primary '%s' without waiting", old)
 	}
+	sign, asked := j.lastSign(old), false
 	err := j.await(func() (string, error) {
 		if err := j.checkSplit(); err != nil {
 			return "", err
 		}
 		if missing := caughtUp(j.tree, j.res, j.host, old); missing != "" {
+			if !asked {
+				j.sys.Trigger(3) // a living one gives a sign
+			}
+			asked = true
 			return missing + j.because(), nil
 		}
 		return j.notPassed(), nil
@@ -79,7 +84,7 @@ func checkPrimary(j *job) error {
 		j.say("all preconditions OK for resource '%s'", j.res)
 		return nil
 	}
-	if silence(j.tree, old, j.sys.Wall()) != "" {
+	if j.lastSign(old) <= sign {
 		return j.orForce(err, old)
 	}
 	return err

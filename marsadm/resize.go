@@ -38,7 +38,7 @@ func resize(j *job) error {
 	}
 	if size <= old {
 		if len(j.args) > 0 {
-			hint = ""
+			hint = "leave it out to take what the smallest disk has"
 		}
 		return dieHint(hint, "only increases of the size are possible: it is %d", old)
 	}

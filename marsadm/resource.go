@@ -35,6 +35,9 @@ const minSize = 65536
 
 const sector = 4096
 
+// leaveSizeOut is what to do about a bad size argument.
+const leaveSizeOut = "leave it out to take the whole disk"
+
 // diskArgs are the arguments of create-resource and join-resource.
 type diskArgs struct {
 	disk string
@@ -82,7 +85,7 @@ func (j *job) checkDeviceName(name string) error {
 			continue
 		}
 		if v, ok := j.tree.Value(symtree.DevicePath(res, j.host)); ok && v == name && j.tree.IsMember(res, j.host) {
-			return die("device '/dev/mars/%s' is already present in joined resource '%s'", name, res)
+			return dieHint(fmt.Sprintf("choose another name: marsadm %s %s %s NAME", j.cmd.name, j.res, j.args[0]), "device '/dev/mars/%s' is already present in joined resource '%s'", name, res)
 		}
 	}
 	if j.sys.Device(name) && !j.opt.force {
@@ -108,7 +111,7 @@ func createResource(j *job) error {
 	}
 	size := a.size &^ (sector - 1)
 	if a.want > a.size {
-		return die("size argument '%d' is larger than device size '%d'", a.want, a.size)
+		return dieHint(leaveSizeOut, "size argument '%d' is larger than device size '%d'", a.want, a.size)
 	}
 	if a.cut {
 		size = a.want
@@ -117,7 +120,7 @@ func createResource(j *job) error {
 		j.say("reducing size from %d to %d", a.size, size)
 	}
 	if size <= minSize {
-		return die("implausible size %d: it must be larger than %d", size, minSize)
+		return dieHint(leaveSizeOut, "implausible size %d: it must be larger than %d", size, minSize)
 	}
 	j.say("creating new resource '%s'", j.res)
 	j.say("resource '%s' will appear as local device '/dev/mars/%s'", j.res, a.name)
@@ -283,7 +286,7 @@ func joinResource(j *job) error {
 		return err
 	}
 	if a.size < size {
-		return die("size of new device is only %d, but should be %d; refusing to join due to bad size", a.size, size)
+		return dieHint("take a larger disk", "size of new device is only %d, but should be %d; refusing to join due to bad size", a.size, size)
 	}
 	if a.size > size {
 		j.say("Your physical device has size %d, which is larger than the logical resource size %d.", a.size, size)

@@ -120,6 +120,9 @@ func caughtUp(t *symtree.Tree, res, host, other string) (missing string) {
 	case m.lag > 0:
 		return fmt.Sprintf("logfile update not yet completed: %d bytes of logs of '%s' are not yet applied (at %s, %s goes up to %d)", m.lag, other, r, end.LogName(), end.Pos)
 	}
+	if ok && cmp.Or(cmp.Compare(r.Number, end.Number), cmp.Compare(r.Pos, end.Pos)) > 0 {
+		return fmt.Sprintf("host '%s' has not yet told where its logs end: '%s' is at %s, which is further than %s,%d", other, host, r, end.LogName(), end.Pos)
+	}
 	return fmt.Sprintf("logfile update not yet completed: '%s' is at %s, '%s' at %s,%d", host, r, other, end.LogName(), end.Pos)
 }
 

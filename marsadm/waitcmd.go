@@ -149,11 +149,19 @@ func (j *job) reached(d waitDef, is bool) bool {
 	case is && d.actual == "":
 		return j.deviceThere()
 	case is:
-		return j.actual(j.host, d.actual)
+		return j.actual(j.host, d.actual) || d.actual == symtree.ActualIsReplaying && j.allReplayed()
 	case d.todo == "": // primary, device: one is asked for with the other
 		return j.tree.Primary(j.res) == j.host
 	}
 	return j.todo(d.todo)
+}
+
+// allReplayed: a secondary that has nothing to apply is where replay leads to. Its
+// marsd says that it is replaying only when there is something again.
+func (j *job) allReplayed() bool {
+	p := j.tree.Primary(j.res)
+	return p != j.host && j.todo(symtree.TodoAllowReplay) && j.actual(j.host, symtree.ActualIsAttached) && !j.actual(j.host, symtree.ActualIsPrimary) &&
+		j.sys.Loaded() && stateOf(j.tree, j.res, j.host).uptodate()
 }
 
 // waitUmount waits until nobody has the device open, as far as is known here
