@@ -16,6 +16,9 @@ func checkLeave(j *job) error {
 			text: fmt.Sprintf("operation 'leave-resource' cannot be executed on designated primary: %s -> %s", symtree.ToUser(symtree.PrimaryPath(j.res)), j.host),
 			hint: fmt.Sprintf("make another host primary first: marsadm primary %s, with --force if '%s' is lost; or marsadm secondary %s", j.res, j.host, j.res)}
 	}
+	if err := j.deviceFree(); err != nil {
+		return err
+	}
 	if j.opt.force {
 		return nil
 	}

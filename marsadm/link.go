@@ -47,6 +47,9 @@ func setLink(x *run) error {
 		if err != nil {
 			return err
 		}
+		if n, err := symtree.Parse(path); err == nil && !n.Kind.Allows(symtree.Link) {
+			return usage("your path '%s' can not be used: it is the name of a directory or of a file", x.args[i+1])
+		}
 		if err := symtree.CheckValue(x.args[i]); err != nil {
 			return usage("%v", err)
 		}

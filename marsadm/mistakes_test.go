@@ -232,3 +232,46 @@ func TestWaitForReplayOnAQuietSystem(t *testing.T) {
 		}
 	}
 }
+
+// Not even force takes a disk away below an open device of a living marsd.
+func TestLeaveBelowAnOpenDevice(t *testing.T) {
+	s := newPair(t, "A")
+	s.set("resource-r/primary", "(none)", "resource-r/actual-A/open-count", "2")
+	s.refused("leave-resource r --force", 1, "device '/dev/mars/r' is in use (2 times)\n   HINT: umount or close it")
+	b := newPair(t, "B") // of a lost host that is just what was heard last
+	b.set("resource-r/primary", "B", "resource-r/actual-A/open-count", "2")
+	b.must("leave-resource r --host=A --force")
+	s.set("resource-r/actual-A/open-count", "0")
+	s.must("leave-resource r --force")
+}
+
+// An opener that is found late keeps the role where it is.
+func TestSecondaryFindsAnOpener(t *testing.T) {
+	s := newPair(t, "A")
+	polls := 0
+	s.react = func() {
+		if polls++; s.get("resource-r/primary") == "(none)" && polls > 2 {
+			s.set("resource-r/actual-A/open-count", "1")
+			s.react = nil
+		}
+	}
+	if code := s.adm("secondary r"); code != 1 || !strings.Contains(s.err.String(), "DYING: device '/dev/mars/r' for resource 'r' is 1 times in use\n   HINT: umount or close it") {
+		t.Errorf("exit status %d, %s", code, s.said())
+	}
+	s.has("resource-r/primary", "A")
+	s = newPair(t, "A") // just slow: it goes on by itself
+	if code := s.adm("secondary r"); code != 1 || !strings.Contains(s.err.String(), timeoutText) {
+		t.Errorf("exit status %d, %s", code, s.said())
+	}
+	s.has("resource-r/primary", "(none)")
+}
+
+// What is the name of a directory or of a file can be no link, with force or
+// without.
+func TestSetLinkOnAName(t *testing.T) {
+	s := newPair(t, "B")
+	for _, path := range []string{"/mars/resource-r", "/mars/resource-r/log-000000001-A", "/mars/ips"} {
+		s.refused("set-link x "+path+" --force", 2, "your path '"+path+"' can not be used: it is the name of")
+	}
+	s.must("set-link 1 /mars/resource-r/todo-B/sync --force")
+}

@@ -350,6 +350,23 @@ func waitPrimary(j *job) error {
 	return nil
 }
 
+// keepRole takes the role back that "secondary" has given up, when it turns out
+// that the device is in use: an opener that does nothing is found only when the
+// device is to be taken away.
+func (j *job) keepRole(cause error) error {
+	n, _ := j.tree.Int(symtree.ActualPath(j.res, j.host, symtree.ActualOpenCount))
+	now, _ := j.tree.Value(symtree.PrimaryPath(j.res))
+	if j.primary != j.host || n == 0 || now != symtree.None || !errors.Is(cause, errTimeout) {
+		return cause
+	}
+	j.set(symtree.PrimaryPath(j.res), j.host)
+	if err := j.commitNow(); err != nil {
+		return errors.Join(cause, fmt.Errorf("cannot take the role back: %w", err))
+	}
+	j.warn("resource '%s': the role was taken back: designated primary is '%s' again", j.res, j.host)
+	return dieHint("umount or close it", "device '/dev/mars/%s' for resource '%s' is %d times in use", j.deviceName(), j.res, n)
+}
+
 func secondaryPhases() []phase {
 	return []phase{
 		{"check preconditions", func(j *job) error {
@@ -367,6 +384,7 @@ func secondaryPhases() []phase {
 				j.say("host '%s' is not the designated primary of resource '%s'", j.host, j.res)
 				return nil
 			}
+			j.primary = j.host
 			j.set(symtree.PrimaryPath(j.res), symtree.None)
 			j.say("designated primary changed from '%s' to '%s'", j.host, symtree.None)
 			return nil
@@ -376,7 +394,7 @@ func secondaryPhases() []phase {
 				return nil
 			}
 			if err := j.effect(j.deviceGone); err != nil {
-				return err
+				return j.keepRole(err)
 			}
 			return j.effect(func() (string, error) {
 				if j.actual(j.host, symtree.ActualIsPrimary) {

@@ -183,19 +183,26 @@ func detachPhases() []phase {
 // checkDetach: the disk of a primary stays (manual 3.2.2), and not even force
 // takes it away below an open device. What is detached may be detached again.
 func checkDetach(j *job) error {
-	if j.actual(j.host, symtree.ActualIsPrimary) {
-		n, err := j.opened()
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			return dieHint("umount or close it", "device '/dev/mars/%s' is in use (%d times)", j.deviceName(), n)
-		}
+	if err := j.deviceFree(); err != nil {
+		return err
 	}
 	if j.opt.force || !j.todo(symtree.TodoAttach) {
 		return nil
 	}
 	return j.secondary()
+}
+
+// deviceFree refuses what would take the disk away below an open device. What is
+// told of a host that is lost says nothing.
+func (j *job) deviceFree() error {
+	if !j.actual(j.host, symtree.ActualIsPrimary) || j.opt.force && (j.foreign() || !j.sys.Loaded()) {
+		return nil
+	}
+	n, err := j.opened()
+	if err == nil && n > 0 {
+		err = dieHint("umount or close it", "device '/dev/mars/%s' is in use (%d times)", j.deviceName(), n)
+	}
+	return err
 }
 
 // waitDetached waits until the disk is closed and the device is gone.

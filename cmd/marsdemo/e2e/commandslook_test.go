@@ -110,6 +110,7 @@ func (v *tour) lowLevel() {
 		refusal{"set-link value " + mine + " more", "you did not supply a symlink destination for source 'more'", usageHint},
 		refusal{"set-link value userspace/key", "not below /mars", usageHint},
 		refusal{"set-link value /mars/uuid", below, "--force"},
+		refusal{"set-link value /mars/resource-mydata --force", "it is the name of a directory or of a file", usageHint},
 		refusal{"set-link value /mars/resource-nodata/userspace/key", "directory '/mars/resource-nodata' does not exist", "show all"},
 		refusal{"delete-file", "argument is missing", usageHint},
 		refusal{"delete-file /mars/resource-mydata/size", below, "--force"},
@@ -135,7 +136,7 @@ func (v *tour) lowLevel() {
 // fromDRBD: what makes no sense succeeds and says why, what is forbidden does not
 // and says what to do instead (manual 3.3.4 to 3.3.6).
 func (v *tour) fromDRBD() {
-	v.b.settle()
+	thaw := v.b.freeze()
 	before := v.b.snapshot()
 	for _, word := range []string{"syncer", "get-gi", "show-gi", "outdate", "adjust", "check-resize", "hidden-commands"} {
 		v.does(v.b, word+" mydata", "ignoring command '"+word+"' on resource 'mydata' (")
@@ -148,6 +149,7 @@ func (v *tour) fromDRBD() {
 	if d := before.diff(v.b.snapshot()); d != "" {
 		v.t.Errorf("words that are ignored have changed the tree:\n%s", d)
 	}
+	thaw()
 	const danger = "cannot be used with MARS (might affect too many hosts, lead to undesired consequences)"
 	v.refuses(v.b,
 		refusal{"invalidate-remote mydata", danger, "marsadm invalidate mydata' on the one host that you mean, or here with --host=NAME"},
@@ -164,6 +166,7 @@ func (v *tour) options() {
 	v.does(v.b, "pause-sync mydata --verbose", "using lamport timestamp ", "created symlink '/mars/resource-mydata/todo-B/sync' -> '0'")
 	v.does(v.b, "--force resume-sync mydata", "Using FORCE option")
 	v.does(v.b, "force-pause-sync mydata -v", "Using FORCE option", "created symlink")
+	v.a.awaitLink("resource-mydata/todo-B/sync", "0") // what is not known there is not changed
 	v.does(v.a, "resume-sync mydata --host=B", "ATTENTION: acting as if I were host 'B'", "some commands require local knowledge", "use this at your risk!")
 	v.b.awaitLink("resource-mydata/todo-B/sync", "1")
 	v.does(v.b, "down mydata --dry-run", "would change symlink '/mars/resource-mydata/todo-B/attach' -> '0' (now '1')")

@@ -190,7 +190,13 @@ func (v *tour) roles() {
 	v.refuses(b, refusal{"primary mydata", "todo-B/connect' must have value '1'", "marsadm connect mydata"})
 	v.does(b, "connect mydata")
 	v.refuses(b, refusal{"primary mydata --timeout=0", "without waiting", "--timeout=SECONDS"}, refusal{"primary nodata", "does not exist", "show all"})
-	_, release := a.holdOpen(unix.O_EXCL)
+	_, release := a.holdOpen(0) // does nothing, and is found late
+	v.fails(a, "secondary mydata --timeout=2", "times in use", "umount or close it")
+	a.awaitLink("resource-mydata/primary", "A")
+	v.hasDevice(a, b)
+	release()
+	a.awaitFact("A", "open-count", "0")
+	_, release = a.holdOpen(unix.O_EXCL)
 	for _, n := range []*node{a, b} {
 		n.awaitFact("A", "open-count", "1")
 	}
