@@ -275,3 +275,21 @@ func TestSetLinkOnAName(t *testing.T) {
 	}
 	s.must("set-link 1 /mars/resource-r/todo-B/sync --force")
 }
+
+// A primary whose device is open keeps its role, which is what is wrong with
+// detaching its disk; with all it is left out.
+func TestDetachOnAPrimaryInUse(t *testing.T) {
+	s := newPair(t, "A")
+	s.set("resource-r/actual-A/open-count", "1")
+	for _, word := range []string{"down", "detach"} {
+		s.refused(word+" r", 1, "cannot be executed on designated primary")
+		s.must(word + " all")
+		if !strings.Contains(s.out.String(), "skipping resource r: operation '"+word+"'") {
+			t.Errorf("%s all: %s", word, s.said())
+		}
+		s.refused(word+" r --force --timeout=1", 1, "is in use (1 times)")
+	}
+	if s.mono > 3e9 {
+		t.Errorf("it has waited %v", s.mono)
+	}
+}

@@ -192,6 +192,9 @@ func (j *job) warnForced() {
 		j.warn("%s", missing)
 	}
 	j.warn("if host '%s' continues to write, this leads to a SPLIT BRAIN", old)
+	if j.actual(old, symtree.ActualIsPrimary) {
+		j.warn("if its marsd is down: before you start it say 'marsadm down %[1]s --force' there, and 'marsadm up %[1]s' when it has heard who is primary: until then it believes that it is", j.res)
+	}
 }
 
 // leavePrimary asks the old primary to become secondary.

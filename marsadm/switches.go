@@ -183,11 +183,12 @@ func detachPhases() []phase {
 // checkDetach: the disk of a primary stays (manual 3.2.2), and not even force
 // takes it away below an open device. What is detached may be detached again.
 func checkDetach(j *job) error {
-	if err := j.deviceFree(); err != nil {
-		return err
+	asks := !j.opt.force && j.todo(symtree.TodoAttach)
+	if asks && j.tree.Primary(j.res) == j.host {
+		return j.secondary() // its device may well be open: that is not what is wrong
 	}
-	if j.opt.force || !j.todo(symtree.TodoAttach) {
-		return nil
+	if err := j.deviceFree(); err != nil || !asks {
+		return err
 	}
 	return j.secondary()
 }

@@ -87,6 +87,7 @@ func (v *tour) switchEffects() {
 		b.awaitVersion(v.w.acked.Load())
 
 		v.does(by, "pause-sync"+form+" mydata")
+		b.awaitLink("resource-mydata/todo-B/sync", "0")
 		v.does(b, "invalidate mydata", "starts as soon as you say resume-sync")
 		b.settle()
 		if got := b.link("resource-mydata/syncstatus-B"); got != "0" {
@@ -159,7 +160,11 @@ func (v *tour) attachDetach() {
 
 // upDown: up is all four switches on, down is all four off.
 func (v *tour) upDown() {
+	_, release := v.a.holdOpen(unix.O_EXCL)
+	v.a.awaitFact("A", "open-count", "1")
 	v.refuses(v.a, refusal{"down mydata", "cannot be executed on designated primary", "marsadm secondary mydata"})
+	v.does(v.a, "down all", "skipping resource mydata", "skipping resource other")
+	release()
 	for range 2 {
 		v.does(v.b, "down mydata", "successfully started pause-sync", "successfully started disconnect", "successfully started pause-replay", "successfully started detach")
 		v.isTodo(v.b, "B", "sync", "0", "connect", "0", "allow-replay", "0", "attach", "0")
@@ -176,7 +181,6 @@ func (v *tour) upDown() {
 	v.b.awaitVersion(v.w.acked.Load())
 	v.does(v.b, "down all", "resource mydata", "resource other")
 	v.does(v.b, "up all")
-	v.does(v.a, "down all", "skipping resource mydata", "skipping resource other")
 	v.does(v.a, "up all", "resume-sync on resource other is already activated")
 	v.write(5)
 }
@@ -189,6 +193,7 @@ func (v *tour) roles() {
 	v.does(b, "disconnect mydata")
 	v.refuses(b, refusal{"primary mydata", "todo-B/connect' must have value '1'", "marsadm connect mydata"})
 	v.does(b, "connect mydata")
+	v.closed()
 	v.refuses(b, refusal{"primary mydata --timeout=0", "without waiting", "--timeout=SECONDS"}, refusal{"primary nodata", "does not exist", "show all"})
 	_, release := a.holdOpen(0) // does nothing, and is found late
 	v.fails(a, "secondary mydata --timeout=2", "times in use", "umount or close it")
@@ -229,6 +234,7 @@ func (v *tour) roles() {
 	v.hasDevice(a, b)
 	v.w = newWriter(a, v.w.acked.Load())
 	v.write(7)
+	v.closed()
 	v.does(b, "primary other --timeout=30")
 	v.does(b, "primary all --timeout=30", "resource mydata", "resource other")
 	v.does(a, "primary all --timeout=30")
@@ -236,6 +242,14 @@ func (v *tour) roles() {
 	v.does(a, "wait-resource all is-primary")
 	v.w = newWriter(a, v.w.acked.Load())
 	v.write(3)
+}
+
+// closed waits until both members know that the device of A is closed.
+func (v *tour) closed() {
+	v.t.Helper()
+	for _, n := range []*node{v.a, v.b} {
+		n.awaitFact("A", "open-count", "0")
+	}
 }
 
 // hasDevice checks who has the device of mydata.
@@ -263,6 +277,7 @@ func (v *tour) deadPrimary() {
 		}
 		return ""
 	})
+	v.closed()
 	a.freeze() // like a host that hangs
 	r := v.fails(b, "primary mydata --timeout=2", "waiting for other primary host (A) to disappear", "the role was handed back", "only if host 'A' is lost: marsadm primary mydata --force")
 	if strings.Contains(r.out, "waiting: waiting") {
@@ -276,12 +291,14 @@ func (v *tour) deadPrimary() {
 	v.does(b, "wait-connect mydata --timeout=1 --force", "dead / not reachable: A")
 	v.fails(b, "wait-resource mydata --timeout=1", "dead / not reachable: A")
 	a.kill()
-	v.does(b, "primary mydata --force", "if host 'A' continues to write, this leads to a SPLIT BRAIN", "changed from 'A' to 'B'")
+	v.does(b, "primary mydata --force", "before you start it say 'marsadm down mydata --force' there", "if host 'A' continues to write, this leads to a SPLIT BRAIN", "changed from 'A' to 'B'")
 	v.does(b, "wait-resource mydata is-device")
 	v.w = newWriter(b, v.w.acked.Load())
 	v.w.write(5)
+	v.does(a, "down mydata --force", "no marsd is running here")
 	a.start()
 	a.awaitLink("resource-mydata/primary", "B")
+	v.does(a, "up mydata")
 	a.awaitVersion(v.w.acked.Load())
 	v.does(a, "wait-umount mydata --timeout=30")
 	v.does(a, "primary mydata --timeout=30")
