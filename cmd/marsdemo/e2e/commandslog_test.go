@@ -91,8 +91,10 @@ func (v *tour) logfiles() {
 	v.does(v.a, "log-delete-all mydata", "no logfiles are deletable.") // B still needs the first of two
 	v.does(v.b, "resume-replay mydata")
 	v.b.awaitVersion(v.w.acked.Load())
-	v.does(v.a, "wait-resource mydata is-primary")
-	v.does(v.a, "log check "+v.a.mars(filepath.Join("resource-mydata", fmt.Sprintf("log-%09d-A", n+2))), "of resource mydata", "sound up to")
+	last := fmt.Sprintf("log-%09d-A", n+3)
+	v.a.awaitReplays(last)
+	v.write(3)
+	v.does(v.a, "log check "+v.a.mars(filepath.Join("resource-mydata", last)), "of resource mydata", "sound up to")
 	v.does(v.b, "log-purge-all mydata", "nothing is left over.")
 	v.does(v.a, "cron --timeout=0")
 }
