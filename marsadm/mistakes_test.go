@@ -293,3 +293,19 @@ func TestDetachOnAPrimaryInUse(t *testing.T) {
 		t.Errorf("it has waited %v", s.mono)
 	}
 }
+
+// A host that died with its device open will never close it: who waits for that
+// must be told.
+func TestDeviceOfALostHost(t *testing.T) {
+	const force = "only if host 'A' is lost: marsadm primary r --force"
+	s := newPair(t, "B")
+	s.set("resource-r/actual-A/open-count", "2")
+	s.refused("primary r", 1, "marsadm wait-umount r")
+	if strings.Contains(s.err.String(), force) {
+		t.Errorf("A is there, but force is advised: %s", s.err.String())
+	}
+	s.refused("wait-umount r", 1, "is 2 times in use somewhere: on A\n")
+	s.set("alive-A", "0")
+	s.refused("primary r", 1, "; but its marsd is down: "+force)
+	s.refused("wait-umount r", 1, "is 2 times in use somewhere: on A (its marsd is down)\n")
+}

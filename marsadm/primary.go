@@ -177,7 +177,11 @@ func (j *job) notInUse(host string) error {
 		return nil
 	}
 	j.warn("device '/dev/mars/%s' for resource '%s' is %d times in use on primary host '%s'", j.deviceName(), j.res, n, host)
-	return dieHint(fmt.Sprintf("then wait until it is known here: marsadm wait-umount %s", j.res), "first you must umount/close the device (on host '%s')", host)
+	hint := fmt.Sprintf("then wait until it is known here: marsadm wait-umount %s", j.res)
+	if why := silence(j.tree, host, j.sys.Wall()); why != "" {
+		hint += fmt.Sprintf("; but %s: only if host '%s' is lost: marsadm primary %s --force, which leads to a SPLIT BRAIN if it goes on writing", why, host, j.res)
+	}
+	return dieHint(hint, "first you must umount/close the device (on host '%s')", host)
 }
 
 func (j *job) warnForced() {

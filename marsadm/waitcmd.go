@@ -168,13 +168,19 @@ func (j *job) allReplayed() bool {
 // (manual 1.4.2.1 needs it on the host that takes over).
 func waitUmount(j *job) error {
 	err := j.await(func() (string, error) {
-		sum := int64(0)
+		sum, where := int64(0), ""
 		for _, host := range j.tree.ActualHosts(j.res) {
 			n, _ := j.tree.Int(symtree.ActualPath(j.res, host, symtree.ActualOpenCount))
-			sum += n
+			if sum += n; n == 0 {
+				continue
+			}
+			where += " " + host
+			if why := silence(j.tree, host, j.sys.Wall()); why != "" {
+				where += " (" + why + ")"
+			}
 		}
 		if sum > 0 {
-			return fmt.Sprintf("device for resource '%s' is %d times in use somewhere", j.res, sum), nil
+			return fmt.Sprintf("device for resource '%s' is %d times in use somewhere: on%s", j.res, sum, where), nil
 		}
 		return "", nil
 	})
