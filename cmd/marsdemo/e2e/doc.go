@@ -21,6 +21,9 @@
 // A refused command must leave its node's tree as it was: every name, value
 // and stamp, except the few links that a running marsd renews by itself.
 //
+// TestCommands runs each command of marsadm at least once; one that help lists
+// and that has no step there makes it fail.
+//
 // # Waiting
 //
 // Nothing sleeps. A wait polls a state and fails when that state has stopped
