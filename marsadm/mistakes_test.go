@@ -3,9 +3,11 @@
 package marsadm
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	"mars/infra/env"
 	"mars/infra/symtree"
 )
 
@@ -308,4 +310,24 @@ func TestDeviceOfALostHost(t *testing.T) {
 	s.set("alive-A", "0")
 	s.refused("primary r", 1, "; but its marsd is down: "+force)
 	s.refused("wait-umount r", 1, "is 2 times in use somewhere: on A (its marsd is down)\n")
+}
+
+// fullFS has no space for a link any more.
+type fullFS struct{ env.FS }
+
+func (f fullFS) Symlink(_, name string) error {
+	return fmt.Errorf("symlink %s: %w", name, env.ErrNoSpace)
+}
+func (f fullFS) Hold() (env.FS, func()) { return f, func() {} }
+
+// When /mars is full, commands say what to do about it.
+func TestFullDirectory(t *testing.T) {
+	s := newPair(t, "B")
+	s.fs = fullFS{s.fs}
+	for _, line := range []string{"pause-sync r", "set-link v /mars/userspace/k", "pause-sync all"} {
+		s.refused(line, 1, "is full, or has no inodes left")
+	}
+	if want := "df -i " + s.place.MarsDir; !strings.Contains(s.err.String(), want) {
+		t.Errorf("it does not say '%s': %s", want, s.err.String())
+	}
 }

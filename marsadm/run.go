@@ -139,7 +139,8 @@ func (x *run) fail(err error) int {
 		return exitUsage
 	case errors.As(err, &d) && d.hint != "":
 		x.errorf("   HINT: %s\n", d.hint)
-	case errors.Is(err, env.ErrCrashed):
+	case errors.Is(err, env.ErrNoSpace):
+		x.errorf("   HINT: %[1]s is full, or has no inodes left (df %[1]s; df -i %[1]s): remove what is not of mars, or enlarge it; then marsadm log-delete-all all, and see marsadm status.\n", x.sys.Place().MarsDir)
 	}
 	return exitFailed
 }
