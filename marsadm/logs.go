@@ -32,7 +32,7 @@ func logRotate(j *job) error {
 		return role("I need to be primary" + j.because())
 	}
 	if j.foreign() {
-		return die("cannot make a logfile on another host: run log-rotate there")
+		return dieHint("run log-rotate there", "cannot make a logfile on another host")
 	}
 	var last symtree.Log
 	top := 0
