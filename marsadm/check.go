@@ -73,10 +73,13 @@ func (j *job) checkSizes() error {
 		return dieHint("wait until the resource has arrived here completely", "cannot read symlink '%s'", symtree.ToUser(symtree.SizePath(j.res)))
 	}
 	actual, ok := j.tree.Int(symtree.ActSizePath(j.res, j.host))
-	if ok && actual < size {
-		return die("physical device on host '%s' has size %d, which is smaller than the logical resource size %d", j.host, actual, size)
+	// Who has the wrong disk must be able to get rid of it. That of a detached one
+	// is looked at when it is attached.
+	if !j.cmd.has(wantFit) || !ok || actual >= size || !j.actual(j.host, symtree.ActualIsAttached) {
+		return nil
 	}
-	return nil
+	return dieHint(fmt.Sprintf("marsadm down %[1]s; then put the disk back that has joined, and say marsadm up %[1]s; or marsadm leave-resource %[1]s, and join with another one", j.res),
+		"physical device on host '%s' has size %d, which is smaller than the logical resource size %d", j.host, actual, size)
 }
 
 // actual is a fact about a member of this resource; missing ones are off.

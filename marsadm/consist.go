@@ -15,20 +15,20 @@ import (
 
 func consistencyCommands() []command {
 	return []command{
-		{name: "invalidate", usage: "RES", group: grpConsist, brief: "give up the local data and sync it anew from the primary", scope: oneOrAll, needs: onResource, phases: []phase{
+		{name: "invalidate", usage: "RES", group: grpConsist, brief: "give up the local data and sync it anew from the primary", scope: oneOrAll, needs: onResource | wantFit, phases: []phase{
 			{"check preconditions", checkInvalidate},
 			{"stop old replay", func(j *job) error { j.stopAll(symtree.TodoSync, symtree.TodoAllowReplay); return nil }},
 			{"wait for replay off", invalidate},
 			{"start again", (*job).startAgain},
 		}},
-		{name: "fake-sync", usage: "RES", group: grpConsist, brief: "declare the local data consistent (dangerous)", scope: oneOrAll, needs: onResource, phases: []phase{
+		{name: "fake-sync", usage: "RES", group: grpConsist, brief: "declare the local data consistent (dangerous)", scope: oneOrAll, needs: onResource | wantFit, phases: []phase{
 			{"check preconditions", checkFakeSync},
 			{"stop sync", func(j *job) error { j.stopAll(symtree.TodoSync); return nil }},
 			{"wait for sync off", fakeSync},
 			{"start again", (*job).startAgain},
 		}},
 		{name: "set-replay", usage: "RES NUMBER", group: grpConsist, brief: "continue replay at another logfile (for hackers only)", scope: oneOrAll, min: 1, max: 1,
-			needs: onResource | wantSecondary | hidden | hereOnly, phases: one(setReplay)},
+			needs: onResource | wantSecondary | wantFit | hidden | hereOnly, phases: one(setReplay)},
 	}
 }
 

@@ -331,3 +331,29 @@ func TestFullDirectory(t *testing.T) {
 		t.Errorf("it does not say '%s': %s", want, s.err.String())
 	}
 }
+
+// Who has the wrong disk, as after names of devices have changed places, is told
+// so, and can get rid of it.
+func TestTooSmallADisk(t *testing.T) {
+	small := func() *fakeSys {
+		s := newPair(t, "B")
+		s.set("resource-r/actsize-B", "4096")
+		return s
+	}
+	for _, line := range []string{"up r", "primary r", "primary r --force", "invalidate r", "resume-sync r"} {
+		small().refused(line, 1, "smaller than the logical resource size 65536000\n   HINT: marsadm down r; then put the disk back")
+	}
+	for _, line := range []string{"role r", "show-state r", "pause-sync r", "disconnect r", "connect-global r", "log-delete-all r", "wait-resource r is-attach", "leave-resource r --force"} {
+		small().must(line)
+	}
+	s := small()
+	if s.must("dstate r"); s.out.String() != "Inconsistent\n" {
+		t.Errorf("the state of the disk is %s", s.out.String())
+	}
+	s.must("down r --timeout=0")
+	s.set("resource-r/actual-B/is-attached", "0")
+	s.must("up r --timeout=0") // the right one is back; the link is of the other one
+	s.must("down r --timeout=0")
+	s.set("resource-r/actual-B/is-attached", "0")
+	s.must("leave-resource r")
+}

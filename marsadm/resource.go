@@ -22,11 +22,11 @@ func resourceCommands() []command {
 		{name: "leave-resource", usage: "RES", group: grpResource, brief: "give up the replica of this host (or of --host=NAME)",
 			scope: oneOrAll, needs: base | wantExisting | wantMember | ofTheLost, phases: []phase{{"check preconditions", checkLeave}, {"switch state", leaveResource}}},
 		{name: "primary", usage: "RES", group: grpResource, brief: "make this host primary; another one is asked to hand over",
-			scope: oneOrAll, needs: onResource | reallyLoaded, phases: primaryPhases()},
+			scope: oneOrAll, needs: onResource | reallyLoaded | wantFit, phases: primaryPhases()},
 		{name: "secondary", usage: "RES", group: grpResource, brief: "make this host secondary",
 			scope: oneOrAll, needs: onResource, phases: secondaryPhases()},
 		{name: "resize", usage: "RES [SIZE]", group: grpResource, brief: "enlarge the resource to SIZE, or to its smallest disk",
-			scope: oneOrAll, max: 1, needs: onResource | wantAttached | hereOnly, phases: one(resize)},
+			scope: oneOrAll, max: 1, needs: onResource | wantAttached | wantFit | hereOnly, phases: one(resize)},
 	}
 }
 

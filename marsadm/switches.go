@@ -33,9 +33,9 @@ func switchDefs() []switchDef {
 // -global one works for whoever is a member, whatever its role.
 func switchCommands() []command {
 	list := []command{
-		{name: "attach", usage: "RES", group: grpSwitch, brief: "take the local disk into service", scope: oneOrAll, needs: onResource, reads: readsSwitch, phases: attachPhases()},
+		{name: "attach", usage: "RES", group: grpSwitch, brief: "take the local disk into service", scope: oneOrAll, needs: onResource | wantFit, reads: readsSwitch, phases: attachPhases()},
 		{name: "detach", usage: "RES", group: grpSwitch, brief: "release the local disk", scope: oneOrAll, needs: onResource, reads: readsSwitch, phases: detachPhases()},
-		{name: "up", usage: "RES", group: grpSwitch, brief: "attach, connect, resume-replay and resume-sync", scope: oneOrAll, needs: onResource, reads: readsSwitch, phases: upPhases()},
+		{name: "up", usage: "RES", group: grpSwitch, brief: "attach, connect, resume-replay and resume-sync", scope: oneOrAll, needs: onResource | wantFit, reads: readsSwitch, phases: upPhases()},
 		{name: "down", usage: "RES", group: grpSwitch, brief: "pause-sync, disconnect, pause-replay and detach", scope: oneOrAll, needs: onResource, reads: readsSwitch, phases: downPhases()},
 	}
 	for _, s := range switchDefs() {
@@ -47,6 +47,9 @@ func switchCommands() []command {
 			for _, form := range []string{"", "-local", "-global"} {
 				c := command{name: turn.word + form, usage: "RES", group: grpSwitch, scope: oneOrAll, reads: readsSwitch, needs: onResource | wantAttached | s.role}
 				c.brief = turn.text + s.effect + " here"
+				if turn.on {
+					c.needs |= wantFit
+				}
 				if form == "-global" {
 					c.reads, c.needs, c.brief = readsSwitches(s.key), onResource, turn.text+s.effect+" on all members"
 				}

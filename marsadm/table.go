@@ -36,6 +36,7 @@ const (
 	speaksJSON                     // understands --json
 	readsOthers                    // not only the resource that is named
 	ofTheLost                      // with --force also for a host that has left the cluster
+	wantFit                        // its disk is not too small
 
 	// onResource is what operations on resources have in common.
 	onResource = wantTree | wantLoaded | wantExisting | wantMember

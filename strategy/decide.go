@@ -42,6 +42,9 @@ func Decide(f *Facts, s *State) Verdict {
 	switch {
 	case s.Mode == Primary:
 		decidePrimary(f, s, &v)
+	case s.DiskSize > 0 && s.DiskSize < f.Size:
+		// Whatever is on it, this is no disk of the resource.
+		v.Why = fmt.Sprintf("the disk %s has %d bytes, but the resource %d: it is not the disk that has joined", f.DiskPath, s.DiskSize, f.Size)
 	case f.SyncStatus < f.Size:
 		decideSync(f, s, way.Hole != nil, &v)
 	default:

@@ -254,3 +254,24 @@ func TestStepsOnlyAtRest(t *testing.T) {
 		}
 	}
 }
+
+// A disk that is smaller than the resource is not the one that has joined: it is
+// neither written to nor made a primary's.
+func TestDecideWrongDisk(t *testing.T) {
+	for name, spoil := range map[string]func(f *Facts, s *State){
+		"replay":  func(*Facts, *State) {},
+		"sync":    func(f *Facts, _ *State) { f.SyncStatus = 0 },
+		"primary": func(f *Facts, _ *State) { f.Primary = "B" },
+	} {
+		f, s := secondary()
+		s.DiskSize = f.Size - 4096
+		spoil(f, s)
+		if v := Decide(f, s); v.Plan.Mode != Idle || v.Step.Kind != NoStep || !strings.Contains(v.Why, "is not the disk that has joined") {
+			t.Errorf("%s: mode %v, step %v, why %s", name, v.Plan.Mode, v.Step.Kind, v.Why)
+		}
+		s.DiskSize = f.Size
+		if v := Decide(f, s); strings.Contains(v.Why, "is not the disk") {
+			t.Errorf("%s, with a disk that is large enough: %s", name, v.Why)
+		}
+	}
+}

@@ -226,7 +226,12 @@ func (m *Member) FetchedTo() (number int, pos int64, ok bool) {
 }
 
 // Consistent: the disk holds a past version of the resource.
-func (m *Member) Consistent() bool { return m.Replay.Known && m.Sync.Finished() && m.Sync.Passed }
+func (m *Member) Consistent() bool {
+	return m.Replay.Known && m.Sync.Finished() && m.Sync.Passed && !m.TooSmall()
+}
+
+// TooSmall: the disk can not be the one that has joined the resource.
+func (m *Member) TooSmall() bool { return m.Disk.Size > 0 && int64(m.Disk.Size) < m.Sync.Total }
 
 // Outdated: the member waits for logs that nobody has.
 func (m *Member) Outdated() bool { return strings.HasPrefix(m.Why, Outdated) }

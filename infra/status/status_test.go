@@ -311,3 +311,11 @@ func TestDiff(t *testing.T) {
 		})
 	}
 }
+
+// A disk that is smaller than the resource holds no version of it.
+func TestTooSmallADisk(t *testing.T) {
+	m := running(in(pairTree(), "actsize-B", "512"), "B").Resource("r").Member("B")
+	if m.UpToDate() || m.Consistent() || m.Disk.State != "Inconsistent" {
+		t.Errorf("%+v", m)
+	}
+}
