@@ -43,7 +43,7 @@ func resize(j *job) error {
 		return dieHint(hint, "only increases of the size are possible: it is %d", old)
 	}
 	if n, _ := j.tree.Int(symtree.SyncStatusPath(j.res, j.host)); n < old {
-		return die("sync on %s has not yet finished: %d of %d", j.host, n, old)
+		return dieHint("wait for it: marsadm wait-resource "+j.res+" is-sync-off", "sync on %s has not yet finished: %d of %d", j.host, n, old)
 	}
 	j.set(symtree.SyncStatusPath(j.res, j.host), symtree.FormatInt(size))
 	if err := j.commitNow(); err != nil {

@@ -131,7 +131,7 @@ func (j *job) checkFree() error {
 		return dieHint("umount or stop whatever uses it", "cannot open device '%s' for exclusive rw access: %v", disk, err)
 	}
 	if logical, _ := j.tree.Size(j.res); size < logical {
-		return die("physical device '%s' has size %d, which is smaller than the logical resource size %d", disk, size, logical)
+		return dieHint("put the disk back that has joined; or marsadm leave-resource "+j.res+", and join with another one", "physical device '%s' has size %d, which is smaller than the logical resource size %d", disk, size, logical)
 	}
 	return nil
 }
