@@ -43,7 +43,7 @@ func TestViewDefault(t *testing.T) {
 	}
 	b.set("resource-r/syncstatus-B", "4096", "resource-r/actual-B/is-syncing", "1")
 	b.must("view r")
-	if out := b.out.String(); !strings.Contains(out, "  r [2/3] InConsistent Syncing dcAsfR Secondary A \n     syncing: [>...................]  0.01%  (0/62)MiB  rate: 0 B/sec  remaining: --:--:-- hrs\n") {
+	if out := b.out.String(); !strings.Contains(out, "  r [2/3] InConsistent Syncing dcAsfR Secondary A \n     syncing: [>...................]  0.01%  (0/62)MiB  rate: 0.00 B/sec  remaining: --:--:-- hrs\n       > sync: 0.004/62.500 MiB rate: 0 B/sec  remaining: --:--:-- hrs\n") {
 		t.Errorf("%q", out)
 	}
 }
@@ -78,6 +78,9 @@ func TestViewStates(t *testing.T) {
 		{host: "A", set: []string{"actual-A/is-emergency", "1"}, disk: "EmergencyMode", repl: "EmergencyMode", flags: "DCASFR", role: "Primary"},
 		{host: "A", set: []string{"replay-A", "log-000000001-A,300,0"}, disk: "WriteBack[200 B]", repl: "Replicating", flags: "DCASFR", role: "Primary"},
 		{host: "B", set: []string{"replay-B", "log-000000001-C,300,0"}, disk: "Orphan", repl: "SplitBrain", flags: "dCASFR", role: "Secondary"},
+		{host: "B", set: []string{"actual-B/replay-code", "-11"}, disk: "IncompleteLog[-11]", repl: "Replaying", flags: "dCASFR", role: "Secondary"},
+		{host: "B", set: []string{"actual-B/disk-error", "a write failed"}, disk: "DISK_ERROR=-5 UpToDate", repl: "Replaying", flags: "dCASFR", role: "Secondary"},
+		{host: "B", set: []string{"actual-B/disk-error", "-28"}, disk: "DISK_ERROR=-28 UpToDate", repl: "Replaying", flags: "dCASFR", role: "Secondary"},
 		{host: "B", set: []string{"replay-B", "log-000000001-A,100,0"}, disk: "OutDated[R]", repl: "Replaying", flags: "dCASFr", role: "Secondary"},
 	} {
 		s := newPair(t, c.host)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"mars/infra/symtree"
 	"mars/marsadm/macro"
@@ -65,6 +66,12 @@ func (p *primTable) calls() {
 			p.v.x.warn("%s", strings.TrimSpace(strings.Join(s, "")))
 		}
 		return "", err
+	})
+	p.add("dump-vars", func(*macro.Args) (string, error) {
+		for _, name := range p.v.m.Variables() {
+			p.v.x.errorf("%s=%q\n", name, p.v.m.Get(name))
+		}
+		return "", nil
 	})
 	p.effects()
 }
@@ -169,11 +176,19 @@ func (p *primTable) waits() {
 		}
 		return wait(func() bool { return j.reached(d, is) == want })
 	})
-	p.add("wait-cluster", func(*macro.Args) (string, error) {
+	p.add("wait-cluster", func(a *macro.Args) (string, error) {
+		arg, err := a.Get(0)
+		if err != nil {
+			return "", err
+		}
+		hosts := strings.FieldsFunc(arg, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+		if len(hosts) == 0 {
+			hosts = x.tree.Hosts()
+		}
 		x.sys.Trigger(3)
 		since := x.tree.Newest()
 		return wait(func() bool {
-			for _, host := range x.tree.Hosts() {
+			for _, host := range hosts {
 				if s, _ := x.tree.Stamp(symtree.TimePath(host)); host != x.sys.Place().Host && s <= since {
 					return false
 				}
@@ -181,6 +196,18 @@ func (p *primTable) waits() {
 			return true
 		}), nil
 	})
+}
+
+// isMessage tells whether the key of a fact is that of a message of a class: err-,
+// wrn-, inf-, or empty for all. Our marsd has names of its own for them.
+func isMessage(key, class string) bool {
+	switch key {
+	case actualDisk, actualLog, actualSplit:
+		return class == "" || class == "err-"
+	case actualWhy:
+		return class == "" || class == "wrn-"
+	}
+	return strings.HasPrefix(key, "msg-"+class)
 }
 
 // messages are what daemons have left in links msg-*: fatal errors, errors,
@@ -196,7 +223,7 @@ func (p *primTable) messages() {
 		}
 		for _, dir := range dirs {
 			for _, i := range x.tree.List(dir) {
-				if strings.HasPrefix(symtree.Base(i.Path), "msg-"+class) && i.Kind == symtree.Link {
+				if i.Kind == symtree.Link && isMessage(symtree.Base(i.Path), class) && reason(i.Value) != "" && i.Value != "OK" {
 					list = append(list, i.Value)
 				}
 			}
@@ -229,10 +256,15 @@ func (p *primTable) messages() {
 	p.host("resource-errors", func(res, host string, f *viewFacts) string {
 		out := ""
 		for _, line := range get(res, "err-", false) {
-			out += "     " + readableTimes(line) + "\n"
+			if line != f.said {
+				out += "     " + readableTimes(line) + "\n"
+			}
 		}
-		if f.split != nil || f.said != "" {
-			out += "     SPLIT BRAIN\n"
+		switch {
+		case f.said != "":
+			out += "     SPLIT BRAIN: " + f.said + "\n"
+		case f.split != nil:
+			out += fmt.Sprintf("     SPLIT BRAIN: since log %d at %d: %s\n", f.split.Number, f.split.Pos, f.split.Why)
 		}
 		return out
 	})

@@ -18,6 +18,7 @@ type viewFacts struct {
 	age    int64 // seconds since the host was heard of; -1: never
 
 	disk      string
+	diskError int64 // as replay-code: the negative number of an error, or 0
 	device    string
 	deviceOn  bool
 	emergency bool
@@ -37,6 +38,7 @@ func (x *run) viewFactsOf(res, host string) *viewFacts {
 	t := x.tree
 	f := &viewFacts{memberState: *stateOf(t, res, host), member: t.IsMember(res, host)}
 	f.disk, _ = t.Value(symtree.DataPath(res, host))
+	f.diskError = errorCode(f.full.Disk.Error)
 	f.device, _ = t.Value(symtree.DevicePath(res, host))
 	if n, ok := t.Int(symtree.ActualPath(res, host, "device-"+f.device)); ok {
 		f.deviceOn = n != 0
@@ -52,6 +54,19 @@ func (x *run) viewFactsOf(res, host string) *viewFacts {
 	f.orphan = f.member && !f.primary && (f.lag < 0 || f.split != nil)
 	f.amounts(x, res)
 	return f
+}
+
+// errorCode is the number of what is told in a link disk-error. The original
+// writes a number there, our marsd says in words what is wrong.
+func errorCode(text string) int64 {
+	const eio = -5
+	if text == "" {
+		return 0
+	}
+	if n, err := symtree.ParseInt(text); err == nil {
+		return n
+	}
+	return eio
 }
 
 // age is how long a host has not been heard of, in seconds; -1 for never.

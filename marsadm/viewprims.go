@@ -157,6 +157,7 @@ func (p *primTable) states() {
 	p.host("role", func(_, _ string, f *viewFacts) string { return f.roleWord() })
 	p.host("todo-role", func(_, _ string, f *viewFacts) string { return f.todoRole() })
 	p.host("commstate", func(res, _ string, f *viewFacts) string { return p.v.commState(res, f) })
+	p.host("syncinfo", func(res, _ string, f *viewFacts) string { return p.v.syncInfo(res, f) })
 	p.host("sync-line", func(res, _ string, f *viewFacts) string { return p.v.syncLine(res, f) })
 	p.host("fetch-line", func(res, _ string, f *viewFacts) string { return p.v.fetchLine(res, f) })
 	p.host("replay-line", func(res, _ string, f *viewFacts) string { return p.v.replayLine(res, f) })
@@ -266,10 +267,7 @@ func (p *primTable) disks() {
 	p.host("get-device", func(_, _ string, f *viewFacts) string { return f.device })
 	p.flag("disk-present", func(f *viewFacts) bool { return f.attached || f.member && f.disk != "" })
 	p.flag("device-present", func(f *viewFacts) bool { return f.deviceOn })
-	p.host("disk-error", func(res, host string, _ *viewFacts) string {
-		n, _ := x.tree.Int(symtree.ActualPath(res, host, "disk-error"))
-		return fmt.Sprint(n)
-	})
+	p.num("disk-error", func(f *viewFacts) int64 { return f.diskError })
 	p.host("disk-size", func(res, host string, _ *viewFacts) string {
 		n, _ := x.tree.Int(symtree.ActSizePath(res, host))
 		return fmt.Sprint(n)

@@ -11,8 +11,19 @@ import (
 
 // The words below are those that scripts around MARS look for.
 
-// diskState is the state of a replica's disk.
+// diskState is the state of a replica's disk, behind the error that it has.
 func (f *viewFacts) diskState() string {
+	word := f.stateWord()
+	if f.member && f.diskError != 0 {
+		word = fmt.Sprintf("DISK_ERROR=%d %s", f.diskError, word)
+	}
+	return word
+}
+
+// truncated is the replay-code of a log that ends within a record.
+const truncated = -11
+
+func (f *viewFacts) stateWord() string {
 	switch {
 	case !f.member:
 		return "NotJoined"
@@ -20,6 +31,8 @@ func (f *viewFacts) diskState() string {
 		return "Detaching"
 	case !f.wanted:
 		return "Detached"
+	case f.code == truncated:
+		return fmt.Sprintf("IncompleteLog[%d]", f.code)
 	case f.code < 0:
 		return fmt.Sprintf("DefectiveLog[%d]", f.code)
 	case f.lag < 0 && !f.primary:
@@ -159,14 +172,23 @@ func (v *view) commState(res string, f *viewFacts) string {
 	return ""
 }
 
-// syncLine and the next ones tell how far what is under way has come.
-func (v *view) syncLine(res string, f *viewFacts) string {
+// syncInfo and the next ones tell how far what is under way has come.
+func (v *view) syncInfo(res string, f *viewFacts) string {
 	if !f.member || f.synced >= f.size {
 		return ""
 	}
 	rate := v.x.viewRate(res, f.host, symtree.ActualSyncRate)
 	return fmt.Sprintf("     syncing: %s %5s%%  %s  rate: %s/sec  remaining: %s hrs\n",
-		macro.Bar(20, float64(f.synced), float64(f.synced), float64(f.size)), percentOf(f.synced, f.size, 100), pair(f.synced, f.size), bytesText(rate), remaining(f.size-f.synced, rate))
+		macro.Bar(20, float64(f.synced), float64(f.synced), float64(f.size)), percentOf(f.synced, f.size, 100), pair(f.synced, f.size), shortText(rate), remaining(f.size-f.synced, rate)) +
+		v.syncLine(res, f)
+}
+
+func (v *view) syncLine(res string, f *viewFacts) string {
+	if !f.member {
+		return ""
+	}
+	rate, rest := v.x.viewRate(res, f.host, symtree.ActualSyncRate), max(f.size-f.synced, 0)
+	return fmt.Sprintf("       > sync: %s rate: %s/sec  remaining: %s hrs\n", finePair(f.synced, f.size), bytesText(rate), remaining(rest, rate))
 }
 
 func (v *view) replLines(res string, f *viewFacts) string {
@@ -199,16 +221,37 @@ func (v *view) stampAge(path string) int64 {
 	return max(v.x.sys.Wall()-stamp, 0) / 1e9
 }
 
-// pair is a position and a size in the unit of the size.
-func pair(pos, size int64) string {
-	unit, n := "B", int64(1)
+// unitFor is the largest unit that a size has one of, and how many bytes it is.
+func unitFor(size int64) (unit string, bytes int64) {
+	unit, bytes = "B", 1
 	for _, u := range []string{"KiB", "MiB", "GiB", "TiB", "PiB"} {
-		if size/n < 1024 {
+		if size/bytes < 1024 {
 			break
 		}
-		unit, n = u, n<<10
+		unit, bytes = u, bytes<<10
 	}
+	return unit, bytes
+}
+
+// pair is a position and a size in the unit of the size.
+func pair(pos, size int64) string {
+	unit, n := unitFor(size)
 	return fmt.Sprintf("(%d/%d)%s", pos/n, size/n, unit)
+}
+
+// finePair is the same with parts of the unit.
+func finePair(pos, size int64) string {
+	unit, n := unitFor(size)
+	if n == 1 {
+		return fmt.Sprintf("%d/%d B", pos, size)
+	}
+	return fmt.Sprintf("%.3f/%.3f %s", float64(pos)/float64(n), float64(size)/float64(n), unit)
+}
+
+// shortText is a number of bytes with two digits behind the point.
+func shortText(size int64) string {
+	unit, n := unitFor(size)
+	return fmt.Sprintf("%.2f %s", float64(size)/float64(n), unit)
 }
 
 // remaining is how long a rest takes.

@@ -23,7 +23,6 @@ func macroDefs() []macroDef {
 		{"default-footer", `%if{0}{}`},
 		{"device-info", `%if{%is-primary{}}{  LocalDevice /dev/mars/%get-device{} [%if{%device-opened{}}{Opened}{Closed}]\n}`},
 		{"device-stats", `%if{%device-present{}}{%device-opened{} opens\n}`},
-		{"syncinfo", `%sync-line{}`},
 		{"1and1", `%default{}`},
 		{"default-1and1", `%default{}`},
 		{"diskstate-1and1", `%diskstate{}`},
@@ -32,6 +31,8 @@ func macroDefs() []macroDef {
 		{"todo-role-1and1", `%todo-role{}`},
 		{"role-1and1", `%role{}`},
 		{"primarynode-1and1", `%primarynode{}`},
+		{"commstate-1and1", `%commstate{}`},
+		{"syncinfo-1and1", `%syncinfo{}`},
 		{"replinfo-1and1", `%replinfo{}`},
 	}
 }

@@ -10,7 +10,7 @@ import (
 // Names lists the functions of the language itself.
 func Names() []string {
 	return strings.Fields("+ - * / % & | ^ << >> min max < > <= >= == != lt gt le ge eq ne && and || or ! not ~ match =~ " +
-		"toupper tolower length subst sprintf human-numbers human-seconds progress let append set dump-vars " +
+		"toupper tolower length subst sprintf human-numbers human-seconds progress let append set " +
 		"if unless elsif elsunless while until for foreach protect eval eval-down tmp callstack abort return stop-eval next last die")
 }
 
@@ -123,14 +123,6 @@ func variableFunc(name string) Func {
 		return func(a *Args) (string, error) { return assign(a, true) }
 	case "set":
 		return setField
-	case "dumpvars":
-		return func(a *Args) (string, error) {
-			var b strings.Builder
-			for _, v := range a.m.order {
-				fmt.Fprintf(&b, "%s=%q\n", v, a.m.vars[v])
-			}
-			return b.String(), nil
-		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package macro
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +48,9 @@ func (m *Machine) Set(name, value string) {
 
 // Get is the value of a variable, empty if it has none.
 func (m *Machine) Get(name string) string { return m.vars[name] }
+
+// Variables are the names of all variables, as they came up.
+func (m *Machine) Variables() []string { return slices.Clone(m.order) }
 
 // Run evaluates a text.
 func (m *Machine) Run(source string) (string, error) {
