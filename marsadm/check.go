@@ -126,6 +126,6 @@ func (j *job) secondary() error {
 			return "", nil
 		}
 		n, _ := j.tree.Int(symtree.ActualPath(j.res, j.host, symtree.ActualOpenCount))
-		return fmt.Sprintf("host %s is still actually primary of resource %s (its device is %d times in use)", j.host, j.res, n), nil
+		return fmt.Sprintf("operation '%s' cannot be executed on primary: host %s is still actually primary of resource %s (its device is %d times in use)", j.cmd.name, j.host, j.res, n), nil
 	})
 }

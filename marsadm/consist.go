@@ -101,6 +101,7 @@ func (j *job) mayStop(keys ...string) error {
 func (j *job) stopAll(keys ...string) {
 	for _, key := range keys {
 		j.was[key] = j.todo(key)
+		j.say("successfully started %s on resource %s", j.cmd.name, j.res)
 		j.set(symtree.TodoPath(j.res, j.host, key), "0")
 	}
 }
@@ -280,7 +281,7 @@ func setReplay(j *job) error {
 	} else if len(origins) == 0 {
 		return dieHint("'marsadm cat' and ls of /mars/resource-"+j.res+" show which logs and version links there are", "no log with number %d is known here", n)
 	} else if len(origins) != 1 {
-		return die("%d hosts have written a log with number %d: cannot select between them", len(origins), n)
+		return die("%d hosts have written a log with number %d: Cannot select between them -- no primary preference given.", len(origins), n)
 	}
 	to := symtree.ReplayLink{Number: n, Origin: origin}
 	j.say("creating new replaylink '%s' -> '%s'", symtree.ToUser(symtree.ReplayPath(j.res, j.host)), to)

@@ -154,7 +154,7 @@ func TestSetReplay(t *testing.T) {
 	s.refused("set-replay r 2", 1, "allow-replay' must have value '0'")
 	s.set("resource-r/todo-B/allow-replay", "0", "resource-r/primary", "(none)")
 	s.refused("set-replay r x", 2, "numeric logfile number")
-	s.refused("set-replay r 2", 1, "cannot select between them")
+	s.refused("set-replay r 2", 1, "Cannot select between them -- no primary preference given.")
 	s.refused("set-replay r 9", 1, "you would need --force")
 	s.set("resource-r/primary", "A")
 	s.must("set-replay r 2")

@@ -95,7 +95,7 @@ func showState(j *job) error {
 	case m.end.Number == 0:
 		j.say("secondary outdated (%s)", m.replay)
 	default:
-		j.say("secondary outdated (%s,%d instead of %s,%d)", m.replay.LogName(), m.replay.Pos, m.end.LogName(), m.end.Pos)
+		j.say("secondary outdated (%s instead of %s,%d,0)", m.replay, m.end.LogName(), m.end.Pos)
 	}
 	return nil
 }

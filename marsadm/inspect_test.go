@@ -160,7 +160,7 @@ func TestShowState(t *testing.T) {
 		{"B", nil, "secondary uptodate", "Replaying"},
 		{"B", []string{"resource-r/primary", "B"}, "becoming_primary", "NotYetPrimary"},
 		{"B", []string{"resource-r/syncstatus-B", "4096"}, "secondary inconsistent (4096 bytes of 65536000)", "Syncing"},
-		{"B", []string{"resource-r/replay-B", "log-000000001-A,5,0", "resource-r/todo-B/connect", "0"}, "secondary outdated (log-000000001-A,5 instead of log-000000001-A,500)", "PausedFetch"},
+		{"B", []string{"resource-r/replay-B", "log-000000001-A,5,0", "resource-r/todo-B/connect", "0"}, "secondary outdated (log-000000001-A,5,0 instead of log-000000001-A,500,0)", "PausedFetch"},
 	} {
 		s := newPair(t, c.host)
 		if c.set != nil {

@@ -4,6 +4,7 @@ package marsadm
 
 import (
 	"io"
+	"path"
 	"strings"
 
 	"mars/infra/symtree"
@@ -19,6 +20,12 @@ func linkCommands() []command {
 
 // linkPath checks a path argument of a command that writes.
 func (x *run) linkPath(arg string) (string, error) {
+	if !path.IsAbs(arg) {
+		if x.cmd.name == "delete-file" {
+			return "", usage("cannot delete: '%s' is no absolute path", arg)
+		}
+		return "", usage("symlink target '%s' is not an absolute path", arg)
+	}
 	rel, err := x.relative(arg)
 	if err != nil {
 		return "", err

@@ -23,13 +23,13 @@ func logCommands() []command {
 // 3.2.3).
 func logRotate(j *job) error {
 	role := func(why string) error {
-		return &dying{role: true, text: "for operation 'log-rotate' " + why, hint: "rotate on the primary; see 'marsadm role " + j.res + "'"}
+		return &dying{role: true, text: "for operation 'log-rotate'" + why, hint: "rotate on the primary; see 'marsadm role " + j.res + "'"}
 	}
 	if p := j.tree.Primary(j.res); p != j.host {
-		return role(fmt.Sprintf("I also must be the designated primary, which is '%s'", symtree.FormatPrimary(p)))
+		return role(fmt.Sprintf(", I also must be the designated primary, which is '%s'", symtree.FormatPrimary(p)))
 	}
 	if !j.actual(j.host, symtree.ActualIsPrimary) {
-		return role("I need to be primary" + j.because())
+		return role(" I need to be primary" + j.because())
 	}
 	if j.foreign() {
 		return dieHint("run log-rotate there", "cannot make a logfile on another host")
@@ -88,8 +88,13 @@ func (j *job) logDelete(every bool) error {
 			j.order(path)
 		}
 	}
+	said := false
 	for _, v := range j.tree.Versions(j.res) {
 		if v.Number < limit-1 {
+			if !said {
+				j.say("removing left-over version symlinks...")
+				said = true
+			}
 			j.order(symtree.VersionPath(j.res, v.Number, v.Host))
 		}
 	}

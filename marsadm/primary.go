@@ -44,6 +44,7 @@ func checkPrimary(j *job) error {
 		j.warnForced()
 		return nil
 	}
+	j.say("OK, it seems that sync has finished on %s.", j.host)
 	if err := j.attached(); err != nil {
 		return err
 	}
@@ -400,7 +401,7 @@ func secondaryPhases() []phase {
 			if j.opt.force {
 				return nil
 			}
-			if err := j.effect(j.deviceGone); err != nil {
+			if err := j.awaitGone(); err != nil {
 				return j.keepRole(err)
 			}
 			return j.effect(func() (string, error) {

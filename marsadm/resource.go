@@ -78,6 +78,11 @@ func (j *job) diskArguments() (a diskArgs, err error) {
 	return a, j.checkDeviceName(a.name)
 }
 
+func (j *job) sayDevice(a diskArgs) {
+	j.say("using existing device '%s'", a.disk)
+	j.say("resource '%s' will appear as local device '/dev/mars/%s'", j.res, a.name)
+}
+
 // checkDeviceName: no two resources share a device name on one host.
 func (j *job) checkDeviceName(name string) error {
 	for _, res := range j.tree.Resources() {
@@ -123,7 +128,7 @@ func createResource(j *job) error {
 		return dieHint(leaveSizeOut, "implausible size %d: it must be larger than %d", size, minSize)
 	}
 	j.say("creating new resource '%s'", j.res)
-	j.say("resource '%s' will appear as local device '/dev/mars/%s'", j.res, a.name)
+	j.sayDevice(a)
 	j.memberDirs()
 	j.set(symtree.SizePath(j.res), symtree.FormatInt(size))
 	j.set(symtree.DevicePath(j.res, j.host), a.name)
@@ -297,6 +302,7 @@ func joinResource(j *job) error {
 		j.say("using '%s' as primary", p)
 	}
 	j.say("joining to existing resource '%s'", j.res)
+	j.sayDevice(a)
 	j.memberDirs()
 	j.set(symtree.DevicePath(j.res, j.host), a.name)
 	j.switchesOn()

@@ -228,7 +228,7 @@ func waitDetached(j *job) error {
 	if err != nil {
 		return err
 	}
-	if err := j.effect(j.deviceGone); err != nil {
+	if err := j.awaitGone(); err != nil {
 		return err
 	}
 	j.warnWindow()
@@ -269,6 +269,15 @@ func (j *job) deviceGone() (string, error) {
 		return fmt.Sprintf("device '/dev/mars/%s' has not yet disappeared", j.deviceName()), nil
 	}
 	return "", nil
+}
+
+// awaitGone waits until the device is gone.
+func (j *job) awaitGone() error {
+	err := j.effect(j.deviceGone)
+	if err == nil && !j.opt.dryRun && !j.deviceThere() {
+		j.say("device '/dev/mars/%s' is no longer present", j.deviceName())
+	}
+	return err
 }
 
 func (j *job) devicePresent() (string, error) {

@@ -80,6 +80,12 @@ func commandTable() []command {
 }
 
 func findCommand(name string) *command {
+	switch name { // short forms of the original
+	case "h":
+		name = "help"
+	case "v":
+		name = "version"
+	}
 	table := commandTable()
 	for i := range table {
 		if table[i].name == name {

@@ -44,7 +44,7 @@ func textRows() []textRow {
 		{"B", nil, "secondary r", 0, "host 'B' is not the designated primary", "", []string{"resource-r/primary", "A"}},
 		{"B", nil, "log-delete r", 0, "no logfiles are deletable.", "", nil},
 		{"B", nil, "log-delete-all r", 0, "no logfiles are deletable.", "", nil},
-		{"B", nil, "log-rotate r", 1, "", "for operation 'log-rotate' I also must be the designated primary", nil},
+		{"B", nil, "log-rotate r", 1, "", "for operation 'log-rotate', I also must be the designated primary", nil},
 		{"B", nil, "log-rotate all", 0, "skipping resource r: for operation 'log-rotate'", "", nil},
 		{"A", []string{"resource-r/actsize-A", "98304000", "resource-r/actsize-B", "81920000"}, "resize r", 0, "old_size=65536000 min_size=81920000 new_size=81920000", "", []string{"resource-r/size", "81920000", "resource-r/syncstatus-A", "81920000"}},
 		{"A", []string{"resource-r/actsize-A", "98304000", "resource-r/actsize-B", "81920000"}, "resize r 81924096", 1, "", "new size 81924096 is higher than the minimum size of all volumes 81920000", []string{"resource-r/size", "65536000"}},

@@ -91,12 +91,36 @@ func waitResource(j *job) error {
 	if err != nil {
 		return err
 	}
-	return j.await(func() (string, error) {
+	err = j.await(func() (string, error) {
 		if j.reached(d, is) != want || is && !want && d.actual == symtree.ActualIsSyncing && j.syncDue() {
 			return fmt.Sprintf("resource '%s' on '%s': waiting for %s%s", j.res, j.host, j.args[0], j.because()), nil
 		}
 		return "", nil
 	})
+	if err == nil && !j.opt.dryRun {
+		j.say("%s", j.hasReached(d, is, want))
+	}
+	return err
+}
+
+// hasReached says what a wait has found, by the link that tells it.
+func (j *job) hasReached(d waitDef, is, want bool) string {
+	path := symtree.PrimaryPath(j.res)
+	switch {
+	case is && d.actual == "" && want:
+		return fmt.Sprintf("device '/dev/mars/%s' is present", j.deviceName())
+	case is && d.actual == "":
+		return fmt.Sprintf("device '/dev/mars/%s' is no longer present", j.deviceName())
+	case is:
+		path = symtree.ActualPath(j.res, j.host, d.actual)
+	case d.todo != "":
+		path = symtree.TodoPath(j.res, j.host, d.todo)
+	}
+	value, ok := j.tree.Value(path)
+	if !ok {
+		value = "0" // what is missing is off
+	}
+	return fmt.Sprintf("OK, '%s' has acceptable value '%s'", symtree.ToUser(path), value)
 }
 
 // syncDue tells whether a sync is wanted that does not run: it has not begun yet,
