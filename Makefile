@@ -51,6 +51,7 @@ man: build ## manual pages, from the code: bin/man
 	$(BIN)/marsd man > $(BIN)/man/man8/marsd.8
 	$(BIN)/marsadm man marsadm > $(BIN)/man/man8/marsadm.8
 	$(BIN)/marsadm man mars-symlinks > $(BIN)/man/man7/mars-symlinks.7
+	$(BIN)/marsadm man mars-json > $(BIN)/man/man7/mars-json.7
 	$(BIN)/marsadm man mars-log > $(BIN)/man/man5/mars-log.5
 
 deps: ## install what demo and test need (Debian, Ubuntu; as root)

@@ -53,7 +53,7 @@ func completionCommands() []command {
 	return []command{
 		{name: "completion", usage: "{bash|zsh|fish}", group: grpTool, brief: "print the completion script for a shell", min: 1, max: 1, needs: anyone | inspects, run: showScript},
 		{name: "complete", usage: "SHELL -- WORD...", group: grpTool, brief: "what may stand in place of the last word", min: 1, max: -1, needs: anyone | inspects | hidden, reads: readsMembers, run: complete},
-		{name: "man", usage: "PAGE", group: grpTool, brief: "print a manual page: marsadm, mars-symlinks, mars-log", min: 1, max: 1, needs: anyone | inspects, run: showMan},
+		{name: "man", usage: "PAGE", group: grpTool, brief: "print a manual page: marsadm, mars-symlinks, mars-log, mars-json", min: 1, max: 1, needs: anyone | inspects, run: showMan},
 	}
 }
 

@@ -30,7 +30,7 @@ func TestComplete(t *testing.T) {
 		{"bash -- --json", "--json"},
 		{"bash -- wait-resource r is-att", "is-attach is-attach-off is-attach-on is-attached is-attached-off is-attached-on"},
 		{"bash -- log ", "dump check"},
-		{"bash -- man mars-", "mars-symlinks mars-log"},
+		{"bash -- man mars-", "mars-symlinks mars-log mars-json"},
 		{"bash -- help expl", "explain"},
 		{"bash -- force-prim", "force-primary"},
 		{"bash -- view-disk", "view-disk-error view-disk-present view-disk-size view-diskstate view-diskstate-1and1"},

@@ -182,7 +182,7 @@ func (x *run) sayRecord(r translog.Record) error {
 func (x *run) sayLine(v any) error {
 	line, err := json.Marshal(v)
 	if err == nil {
-		_, err = x.sys.Stdout().Write(append(line, '\n'))
+		_, err = x.sys.Stdout().Write(append(visibleJSON(line), '\n'))
 	}
 	return err
 }

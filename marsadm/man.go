@@ -36,6 +36,7 @@ func manPages() []manPage {
 			p.Para("marsadm(8), marsd(8), mars-symlinks(7)")
 			return p
 		}},
+		{"mars-json", manJSON},
 	}
 }
 
@@ -70,7 +71,7 @@ func manMarsadm() *roff.Page {
 	p.Heading("environment")
 	p.Para("MARS_DIR, MARS_RUN_DIR, MARS_DEV_DIR, MARS_PKI_DIR, MARS_IP and MARS_SSH are the defaults of the options. MARS_HOST is the name of this host.")
 	p.Heading("see also")
-	p.Para("marsd(8), mars-symlinks(7), mars-log(5)")
+	p.Para("marsd(8), mars-symlinks(7), mars-json(7), mars-log(5)")
 	return p
 }
 

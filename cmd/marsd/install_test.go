@@ -31,7 +31,7 @@ func TestMakeInstall(t *testing.T) {
 		"/usr/sbin/marsd": 0o755, "/usr/sbin/marsadm": 0o755,
 		"/usr/lib/systemd/system/marsd.service": 0o644, "/usr/lib/udev/rules.d/90-mars.rules": 0o644,
 		"/usr/share/man/man8/marsd.8": 0o644, "/usr/share/man/man8/marsadm.8": 0o644,
-		"/usr/share/man/man7/mars-symlinks.7": 0o644, "/usr/share/man/man5/mars-log.5": 0o644,
+		"/usr/share/man/man7/mars-symlinks.7": 0o644, "/usr/share/man/man7/mars-json.7": 0o644, "/usr/share/man/man5/mars-log.5": 0o644,
 		"/usr/share/bash-completion/completions/marsadm": 0o644, "/usr/share/zsh/site-functions/_marsadm": 0o644,
 		"/usr/share/fish/vendor_completions.d/marsadm.fish": 0o644,
 	}

@@ -28,6 +28,6 @@
 // The field schema is "mars.status", version a number. Within a version fields
 // are only added; version 2 came when newest_stamp left the resources' links out.
 // Sizes are in bytes, rates in bytes per second, delays in seconds, stamps are
-// Lamport times "sec.nnnnnnnnn". The comments of the types tell what the fields
-// mean.
+// Lamport times "sec.nnnnnnnnn". The manual page mars-json(7) tells what each
+// field means.
 package status
