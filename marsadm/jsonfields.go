@@ -12,9 +12,9 @@ import (
 
 // jsonForm is one kind of value that commands print as JSON.
 type jsonForm struct {
-	title string // and the commands that print it
-	brief string
-	value any // of the type
+	title string
+	brief string // and the commands that print it
+	value any    // of the type
 	means map[string]string
 }
 
@@ -22,11 +22,11 @@ type jsonForm struct {
 // it, so a form's version changes when anything but an addition does.
 func jsonForms() []jsonForm {
 	return []jsonForm{
-		{"status: marsadm status --json", "One object.", status.Status{}, statusMeans()},
-		{"event: marsadm watch", "One object a line: exists for all that is there, then one for each change.", status.Event{}, eventMeans()},
-		{"explanation: marsadm explain --json", "A list of such objects, one a resource.", status.Explanation{}, explainMeans()},
-		{"logfile: marsadm log check --json, log dump --json", "One object a logfile, a line each; behind the records of a dump.", logReport{}, reportMeans()},
-		{"record: marsadm log dump --json", "One object a record, a line each.", recordLine{}, recordMeans()},
+		{"status", "marsadm status --json: one object.", status.Status{}, statusMeans()},
+		{"event", "marsadm watch: one object a line: exists for all that is there, then one for each change.", status.Event{}, eventMeans()},
+		{"explanation", "marsadm explain --json: a list of such objects, one a resource.", status.Explanation{}, explainMeans()},
+		{"logfile", "marsadm log check --json, log dump --json: one object a logfile, a line each; behind the records of a dump.", logReport{}, reportMeans()},
+		{"record", "marsadm log dump --json: one object a record, a line each.", recordLine{}, recordMeans()},
 	}
 }
 
