@@ -30,15 +30,21 @@ complete -o default -F _marsadm marsadm
 	{"zsh", `#compdef marsadm
 # completion of marsadm for zsh
 _marsadm() {
-	local -a found
+	local -a found open shut
 	found=(${(f)"$(marsadm complete zsh -- "${(@)words[2,CURRENT]}" 2>/dev/null)"})
+	open=(${(M)found:#*=}) shut=(${found:#*=})
 	if (( $#found )); then
-		compadd -- $found
-	else
-		_files
+		(( $#open )) && compadd -S '' -- $open
+		(( $#shut )) && compadd -- $shut
+		return 0
 	fi
+	_files
 }
-compdef _marsadm marsadm
+if [[ $funcstack[1] == _marsadm ]]; then # found by its name, at the first TAB
+	_marsadm "$@"
+else
+	compdef _marsadm marsadm
+fi
 `},
 	{"fish", `# completion of marsadm for fish
 function __marsadm

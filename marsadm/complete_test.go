@@ -94,6 +94,10 @@ func TestCompletionScripts(t *testing.T) {
 		if !strings.Contains(text, "marsadm complete "+shell+" -- ") {
 			t.Errorf("%s: %s", shell, text)
 		}
+		// Where it is installed zsh makes a function of it, which the first TAB calls.
+		if shell == "zsh" && !strings.HasSuffix(text, "if [[ $funcstack[1] == _marsadm ]]; then # found by its name, at the first TAB\n\t_marsadm \"$@\"\nelse\n\tcompdef _marsadm marsadm\nfi\n") {
+			t.Errorf("the first TAB gets nothing: %s", text)
+		}
 		path, err := exec.LookPath(shell)
 		if err != nil {
 			if shell == "bash" {
