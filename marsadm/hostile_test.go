@@ -208,6 +208,39 @@ func TestDirectoriesReplaced(t *testing.T) {
 	}
 }
 
+// TestHostileTexts: what others have said comes to a terminal as text only, also
+// where it is printed as it is: values of links, messages in files, variables of
+// macros. Programs get a link's value unchanged.
+func TestHostileTexts(t *testing.T) {
+	const bad, shown = "a\x1b[2J\u009b2J\u202eb\x07", `a\x1b[2J\u009b2J\u202eb\a`
+	b := newBystander(t, "B")
+	b.set("userspace/k", bad, "userspace/x\u202ey", "v")
+	b.plant("ips/ip-B", bad)
+	for _, file := range []string{"5.total.status", "resource-r/logstatus-B.status"} {
+		if err := b.fs.WriteFile(file, []byte("error: "+bad+"\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, words := range map[string][]string{
+		"error: " + shown + "\n":  {"cat", "/mars/5.total.status"},
+		"error: " + shown + " \n": {"show-info", "r"},
+		shown + "\n":              {"view-x", "r", "--macro=%{ip}"},
+		`/mars/userspace/k /mars/userspace/x\u202ey ` + "\n": {"view-x", "r", "--macro=%foreach-glob{/mars/userspace/*}{p}{%{p} }"},
+	} {
+		b.run(words...)
+		b.quiet(words...)
+		if got := b.out.String(); strings.TrimSpace(got) != strings.TrimSpace(want) {
+			t.Errorf("%q puts out %q, expected %q", words, got, want)
+		}
+	}
+	for columns, want := range map[int]string{0: bad, 80: shown} {
+		b.out.Reset()
+		if code := Run(screen{b.fakeSys, columns}, []string{"get-link", "/mars/userspace/k"}); code != 0 || b.out.String() != want+"\n" {
+			t.Errorf("%d columns: exit status %d, %q", columns, code, b.out.String())
+		}
+	}
+}
+
 // TestFifos: what waits for a writer is not opened.
 func TestFifos(t *testing.T) {
 	b := newBystander(t, "A")

@@ -5,6 +5,7 @@ package marsadm
 import (
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -200,7 +201,7 @@ func (x *run) cat(rel string) error {
 	if err != nil {
 		return fmt.Errorf("cannot read '%s': %w", symtree.ToUser(rel), err)
 	}
-	_, err = x.sys.Stdout().Write([]byte(readableTimes(string(data))))
+	_, err = io.WriteString(x.sys.Stdout(), visible(readableTimes(string(data))))
 	return err
 }
 

@@ -94,7 +94,10 @@ func getLink(x *run) error {
 		if !ok {
 			return dieHint("'marsadm show all' lists the links of this host", "cannot read symlink '%s'", arg)
 		}
-		// As it is: for scripts.
+		// As it is for scripts; a terminal is not to be steered by it.
+		if t, ok := bare(x.sys).(terminal); ok && t.StdoutIsTerminal() {
+			value = visible(value)
+		}
 		if _, err := io.WriteString(x.sys.Stdout(), value+"\n"); err != nil {
 			return err
 		}

@@ -9,10 +9,12 @@ import (
 	"mars/infra/status"
 )
 
-// terminal is a Sys that knows whether somebody looks at stderr.
+// terminal is a Sys that knows whether somebody looks at what it says.
 type terminal interface {
 	// Columns is the width of the terminal that stderr is, 0 if it is none.
 	Columns() int
+	// StdoutIsTerminal tells whether people read stdout, not programs.
+	StdoutIsTerminal() bool
 }
 
 // meter shows how far a sync or replay is that a command waits for, in one

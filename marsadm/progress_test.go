@@ -14,7 +14,8 @@ type screen struct {
 	columns int
 }
 
-func (s screen) Columns() int { return s.columns }
+func (s screen) Columns() int           { return s.columns }
+func (s screen) StdoutIsTerminal() bool { return s.columns > 0 }
 
 // TestProgress: on a terminal a wait shows how far the sync, then the replay
 // is, with the rate that was seen; elsewhere it does not.

@@ -167,7 +167,7 @@ func (v *view) variables() {
 		timeout = -1
 	}
 	for _, pair := range [][2]string{
-		{"cmd", x.cmd.name}, {"mars", "/mars"}, {"host", x.host}, {"real_host", x.sys.Place().Host}, {"ip", ip},
+		{"cmd", x.cmd.name}, {"mars", "/mars"}, {"host", x.host}, {"real_host", x.sys.Place().Host}, {"ip", visible(ip)},
 		{"timeout", fmt.Sprintf("%.0f", timeout)}, {"threshold", fmt.Sprint(viewThreshold)}, {"window", fmt.Sprint(window)}, {"stuck-seconds", "3600"},
 		{"keep-backup-hours", "168"}, {"keep-backup-seconds", "604800"},
 		{"force", boolText(x.opt.force)}, {"dry-run", boolText(x.opt.dryRun)}, {"verbose", boolText(x.opt.verbose)}, {"callstack", ""},

@@ -210,3 +210,25 @@ func TestViewHeader(t *testing.T) {
 		}
 	}
 }
+
+// FuzzTemplate: a file with a macro may hold anything.
+func FuzzTemplate(f *testing.F) {
+	for _, text := range []string{"# a\n%{1}", "/* x */ %flags{}", "// y\n%if{%is-member{}}{\\n}", "a\\\nb", "\\", "/*", "%dump-vars{}", "%foreach{h}{%cluster-peers{}}{\\n}{%is-alive{%{h}}}", "%call{x}{}"} {
+		f.Add(text)
+	}
+	s := newPair(f, "B")
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "sleep") || strings.Contains(text, "wait") || strings.Contains(text, "timeout") {
+			return
+		}
+		if out := stripComments(text); len(out) > len(text) {
+			t.Errorf("%q becomes %q", text, out)
+		}
+		s.t, s.mono, s.macros = t, 0, map[string]string{"x": text}
+		s.out.Reset()
+		s.err.Reset()
+		if code := Run(s, []string{"view-x", "r", "--dry-run", "--timeout=0"}); code < 0 || code > 2 {
+			t.Errorf("%q: exit status %d", text, code)
+		}
+	})
+}

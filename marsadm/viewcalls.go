@@ -51,7 +51,7 @@ func (p *primTable) calls() {
 		}
 		var b strings.Builder
 		for _, item := range list {
-			p.v.m.Set(name, item)
+			p.v.m.Set(name, visible(item)) // userspace may have any characters in names
 			text, err := a.Get(2)
 			b.WriteString(text)
 			if err != nil {

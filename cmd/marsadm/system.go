@@ -269,6 +269,12 @@ func (s *system) Columns() int {
 	return int(w.Col)
 }
 
+// StdoutIsTerminal tells whether people read what is said, not programs.
+func (s *system) StdoutIsTerminal() bool {
+	_, err := unix.IoctlGetTermios(int(os.Stdout.Fd()), unix.TCGETS)
+	return err == nil
+}
+
 // OpenFile opens a regular file anywhere, for reading. A fifo must not hold
 // the command up.
 func (s *system) OpenFile(path string) (interface {

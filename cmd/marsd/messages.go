@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 )
 
 // class is the class of a message, with the numbers and names of the original.
@@ -105,13 +106,14 @@ func writeAttr(b *strings.Builder, a slog.Attr) { fmt.Fprintf(b, " %s=%v", a.Key
 // maxMessage bounds one message, bytes.
 const maxMessage = 1000
 
-// oneLine keeps a message from looking like several.
+// oneLine keeps a message from looking like several, and what others have said in
+// it from steering the terminal of whoever reads it.
 func oneLine(text string) string {
 	if len(text) > maxMessage {
 		text = strings.ToValidUTF8(text[:maxMessage], "") + "..."
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return ' '
 		}
 		return r

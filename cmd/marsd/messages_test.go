@@ -148,3 +148,10 @@ func TestMessageFilesHostile(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestMessageIsText: what others have said steers nobody's terminal, and is one line.
+func TestMessageIsText(t *testing.T) {
+	if got := oneLine("a\nb\x1b[2J\u009b2J\u202ec\x7f"); got != "a b [2J 2J c " {
+		t.Errorf("%q", got)
+	}
+}

@@ -196,12 +196,26 @@ func FuzzParseSizeArg(f *testing.F) {
 func FuzzScalars(f *testing.F) {
 	f.Add("12")
 	f.Add("(none)")
+	f.Add("3,4")
+	f.Add("log-000000007-a-1")
 	f.Fuzz(func(t *testing.T, s string) {
 		if n, err := ParseInt(s); err == nil && FormatInt(n) != s {
 			t.Errorf("%q came back as %d", s, n)
 		}
 		if h, err := ParsePrimary(s); err == nil && FormatPrimary(h) != s {
 			t.Errorf("%q came back as %q", s, h)
+		}
+		if n, err := ParseVerify(s); err == nil && VerifyValue(n[0], n[1]) != s {
+			t.Errorf("%q came back as %d", s, n)
+		}
+		if number, origin, ok := ParseLogName(s); ok && LogName(number, origin) != s {
+			t.Errorf("%q came back as %d of %q", s, number, origin)
+		}
+		if b, err := ParseBool(s); err == nil && FormatBool(b) != s {
+			t.Errorf("%q came back as %v", s, b)
+		}
+		if n, err := ParseBytes(s); err == nil && (n < 0 || FormatInt(n) != s) {
+			t.Errorf("%q came back as %d", s, n)
 		}
 		if n, err := ParseSkipCheck(s); err == nil && (n < 1 || n > MaxNumber) {
 			t.Errorf("%q gave %d", s, n)
