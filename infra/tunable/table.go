@@ -186,5 +186,5 @@ func Obsolete(name string) (reason string, ok bool) {
 			return "how long requests take is in the metrics, as histograms", true
 		}
 	}
-	return "", false
+	return laterReason(name)
 }

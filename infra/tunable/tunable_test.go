@@ -218,13 +218,21 @@ func TestOriginal(t *testing.T) {
 			names = append(names, "tuning/"+op+end)
 		}
 	}
+	// Of later releases.
+	names = append(names, strings.Fields(`version peer_abort client_abort remaining_space_kb sync_want sync_nr sync_limit mars_keep_msg_s
+		write_throttle_start_percent write_throttle_end_percent write_throttle_size_threshold_kb write_throttle_limit_kb write_throttle_rate_kb
+		syslog_flood_class syslog_flood_limit syslog_flood_recovery_s mem_allow_freelist tcp_tuning/ip_tos tcp_tuning/tcp_window_size tcp_nodelay
+		tcp_timeout tcp_keepcnt tcp_keepintvl tcp_keepidle alive_window min_update_seconds max_lamport_future logger_allow_compress
+		logger_pressure_limit logger_writeback_maxage_s logger_report_interval_s mem_limit_gb copy_strict_write_order copy_timeout handler_limit
+		handler_dent_limit handler_dent_retry server_start_delay_ms parallel_connections parallel_bulk_feed client_info_timeout
+		additional_peers_to_run bio_nr_requests if_nr_requests expected_resources`)...)
 	for _, name := range names {
 		_, here := Lookup(name)
 		if _, obsolete := Obsolete(name); here == obsolete {
 			t.Errorf("%s: here %v, without effect %v", name, here, obsolete)
 		}
 	}
-	for _, o := range obsolete {
+	for _, o := range append(obsolete[:], later[:]...) {
 		if !strings.Contains(text, o.name+" "+o.reason) {
 			t.Errorf("doc.go does not say %q of %s", o.reason, o.name)
 		}
