@@ -3,6 +3,7 @@
 package marsadm
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,6 +142,7 @@ func TestHostileValues(t *testing.T) {
 	base := newBystander(t, "B")
 	base.heard()
 	base.set("resource-r/connect-A", "B", "resource-r/syncpos-B", "log-000000001-A,5,0", "todo-global/delete-000000007-A", "/mars/userspace/x", "todo-global/acked-B", "A:1:1", "resource-r/actual-B/why", "none")
+	everything := "--macro=" + showAllMacros()
 	paths := []string{}
 	base.tree().Walk(func(path string, e symtree.Entry) bool {
 		if e.Kind == symtree.Link {
@@ -156,7 +158,7 @@ func TestHostileValues(t *testing.T) {
 			old, _ := base.fs.Readlink(path)
 			base.plant(path, value)
 			line := lines[(i*len(hostileValues())+k)%len(lines)]
-			for _, words := range [][]string{line, {"status"}, {"view", "r"}} {
+			for _, words := range [][]string{line, {"status"}, {"view", "r"}, {"view-x", "r", everything}} {
 				words = append([]string{"--timeout=0", "--dry-run"}, words...)
 				base.run(words...)
 				base.quiet(words...)
@@ -300,6 +302,7 @@ func FuzzValue(f *testing.F) {
 	for i, v := range hostileValues() {
 		f.Add(uint(i), v)
 	}
+	everything := "--macro=" + showAllMacros()
 	f.Fuzz(func(t *testing.T, which uint, value string) {
 		path := paths[which%uint(len(paths))]
 		if symtree.CheckValue(value) != nil {
@@ -311,9 +314,12 @@ func FuzzValue(f *testing.F) {
 			t.Fatal(err)
 		}
 		b.plant(path, value)
-		for _, words := range [][]string{{"status"}, {"view", "all"}, {"show", "all"}, {"primary", "r"}, {"log-purge-all", "r"}, {"leave-resource", "r", "--force"}} {
+		for _, words := range [][]string{{"status"}, {"view-x", "r", everything}, {"show", "all"}, {"primary", "r"}, {"log-purge-all", "r"}, {"leave-resource", "r", "--force"}, {"explain", "r"}, {"status", "--json"}, {"explain", "--json"}} {
 			b.run(append([]string{"--dry-run", "--timeout=0"}, words...)...)
 			b.quiet(words...)
+			if words[len(words)-1] == "--json" && b.out.Len() > 0 && !json.Valid(b.out.Bytes()) {
+				t.Errorf("%q with %s -> %q: no JSON: %s", words, path, value, b.out.String())
+			}
 		}
 		b.plant(path, old)
 	})
