@@ -248,12 +248,7 @@ func (j *job) warnWindow() {
 }
 
 // deviceName is what the host calls the device of this resource.
-func (j *job) deviceName() string {
-	if name, ok := j.tree.Value(symtree.DevicePath(j.res, j.host)); ok && symtree.CheckDevice(name) == nil {
-		return name
-	}
-	return j.res
-}
+func (j *job) deviceName() string { return j.tree.DeviceName(j.res, j.host) }
 
 // deviceThere tells whether the device exists: its marsd says so, and on this
 // host it can be seen too. Only the two together tell a device that works from

@@ -20,10 +20,7 @@ func gather(t *symtree.Tree, me, res string, connected func(host string) bool) F
 	}
 	f.Size, _ = t.Size(res)
 	f.DiskPath, _ = t.Value(symtree.DataPath(res, me))
-	f.DeviceName, _ = t.Value(symtree.DevicePath(res, me))
-	if f.DeviceName == "" {
-		f.DeviceName = res
-	}
+	f.DeviceName = t.DeviceName(res, me)
 	f.SyncStatus, _ = t.Int(symtree.SyncStatusPath(res, me))
 	f.SyncFrom, _ = t.Value(symtree.SyncFromPath(res, me))
 	if v, ok := t.Value(symtree.SyncPosPath(res, me)); ok {

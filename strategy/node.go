@@ -201,10 +201,7 @@ func (n *Node) clearPast() {
 		if !n.tree.IsMember(res, n.me) {
 			continue
 		}
-		name, ok := n.tree.Value(symtree.DevicePath(res, n.me))
-		if !ok {
-			name = res
-		}
+		name := n.tree.DeviceName(res, n.me)
 		keys := []string{symtree.ActualIsAttached, symtree.ActualIsReplaying, symtree.ActualIsSyncing, symtree.ActualIsCopying, "device-" + name}
 		if n.tree.Primary(res) != n.me || !n.env.Devices().Left(name) {
 			// Otherwise the device is there, with its users.

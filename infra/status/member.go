@@ -178,10 +178,7 @@ func (m *Member) paths(t *symtree.Tree, res string, facts symtree.Folder) {
 	if n, ok := t.Int(symtree.ActSizePath(res, m.Host)); ok && n >= 0 {
 		m.Disk.Size = Amount(n)
 	}
-	m.Device.Name = res
-	if name, ok := t.Value(symtree.DevicePath(res, m.Host)); ok && symtree.CheckDevice(name) == nil {
-		m.Device.Name = name
-	}
+	m.Device.Name = t.DeviceName(res, m.Host)
 	n, ok := facts.Int(symtree.ActualDevice(m.Device.Name))
 	m.Device.Present = n != 0 || !ok && m.Primary
 }

@@ -155,6 +155,15 @@ func (t *Tree) Size(res string) (size int64, ok bool) {
 	return size, ok && size >= 0
 }
 
+// DeviceName is what a member calls the device of a resource: the name of the
+// resource where nothing stands that a device can be called by.
+func (t *Tree) DeviceName(res, host string) string {
+	if name, ok := t.Value(DevicePath(res, host)); ok && CheckDevice(name) == nil {
+		return name
+	}
+	return res
+}
+
 // SkipCheck is the log that a member may skip to, 0 for none.
 func (t *Tree) SkipCheck(res, host string) int {
 	value, ok := t.Value(SkipCheckPath(res, host))
