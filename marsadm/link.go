@@ -22,9 +22,9 @@ func linkCommands() []command {
 func (x *run) linkPath(arg string) (string, error) {
 	if !path.IsAbs(arg) {
 		if x.cmd.name == "delete-file" {
-			return "", usage("cannot delete: '%s' is no absolute path", arg)
+			return "", usage("cannot delete: '%s' is no absolute path, and not below /mars", arg)
 		}
-		return "", usage("symlink target '%s' is not an absolute path", arg)
+		return "", usage("symlink target '%s' is not an absolute path, and not below /mars", arg)
 	}
 	rel, err := x.relative(arg)
 	if err != nil {

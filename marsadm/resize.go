@@ -40,7 +40,7 @@ func resize(j *job) error {
 		if len(j.args) > 0 {
 			hint = "leave it out to take what the smallest disk has"
 		}
-		return dieHint(hint, "only increases of the size are possible! It is %d", old)
+		return dieHint(hint, "only increases of the size are possible: it is %d", old)
 	}
 	if n, _ := j.tree.Int(symtree.SyncStatusPath(j.res, j.host)); n < old {
 		return dieHint("wait for it: marsadm wait-resource "+j.res+" is-sync-off", "sync on %s has not yet finished: %d of %d", j.host, n, old)

@@ -144,7 +144,7 @@ func logSaid() []saidRow {
 		{"B", paused, "set-replay r x", 2, nil, "you must supply a numeric logfile number as third argument."},
 		{"B", paused, "set-replay r 5", 1, nil, "you would need --force if you really know what you are doing."},
 		{"B", paused, "set-replay r 1", 0, said("creating new replaylink '/mars/resource-r/replay-B' -> 'log-000000001-A,0,0'"), ""},
-		{"A", nil, "resize r 4k", 1, said("old_size=65536000", "min_size=65536000", "new_size=4096"), "only increases of the size are possible!"},
+		{"A", nil, "resize r 4k", 1, said("old_size=65536000", "min_size=65536000", "new_size=4096"), "only increases of the size are possible"},
 		{"B", nil, "resize r", 1, nil, "for operation 'resize' I need to be primary"},
 		{"A", links("R/actsize-A", "131072000", "R/actsize-B", "131072000", "R/syncstatus-A", "4096"), "resize r", 1, nil, "sync on A has not yet finished: "},
 		{"A", links("R/actsize-B", ""), "resize r", 1, nil, "/mars/resource-r/actsize-B"},
