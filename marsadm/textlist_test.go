@@ -104,7 +104,7 @@ func switchSaid() []saidRow {
 	return []saidRow{
 		{"B", nil, "attach r", 0, said("attach on resource r is already activated"), ""},
 		{"B", off, "detach r", 0, said("successfully started detach on resource r", "device '/dev/mars/r' is no longer present"), ""},
-		{"A", links("R/actual-A/open-count", "2"), "detach r --timeout=0", 1, nil, "device '/dev/mars/r' is in use"},
+		{"A", links("R/primary", "(none)", "R/actual-A/open-count", "2"), "detach r --timeout=0", 1, nil, "device '/dev/mars/r' is in use"},
 		{"A", nil, "detach r", 1, nil, "operation 'detach' cannot be executed on designated primary"},
 		{"B", links("R/todo-B/sync", ""), "resume-sync r", 0, said("successfully started resume-sync on resource r"), "cannot read symlink '/mars/resource-r/todo-B/sync'"},
 		{"B", nil, "resume-fetch r", 0, said("resume-fetch on resource r is already activated"), ""},
@@ -112,7 +112,7 @@ func switchSaid() []saidRow {
 		{"A", nil, "pause-replay r", 1, nil, "operation 'pause-replay' cannot be executed on designated primary"},
 		{"B", func(s *fakeSys) { s.loaded = false }, "primary r", 1, nil, "cannot execute primary: no marsd is running"},
 		{"B", (*fakeSys).follow, "primary r", 0, said("OK, it seems that sync has finished on B.", "all preconditions OK for resource 'r'", "designated primary changed from 'A' to '(none)'",
-			"waiting for other primary host (A) to disappear....", "designated primary changed from '(none)' to 'B'", "device '/dev/mars/r' not yet present", "device '/dev/mars/r' is present"), ""},
+			"for other primary host (A) to disappear....", "designated primary changed from '(none)' to 'B'", "device '/dev/mars/r' not yet present", "device '/dev/mars/r' is present"), ""},
 		{"B", links("R/todo-B/allow-replay", "0"), "primary r", 1, nil, "switch '/mars/resource-r/todo-B/allow-replay' must have value '1', but actually has value '0'"},
 		{"A", (*fakeSys).follow, "secondary r", 0, said("designated primary changed from 'A' to '(none)'", "device '/dev/mars/r' has not yet disappeared", "device '/dev/mars/r' is no longer present"), ""},
 	}
