@@ -13,6 +13,12 @@ import (
 // watchInterval is how often watch looks at the tree.
 const watchInterval = time.Second
 
+// listener is a Sys that knows whether anybody can still read what it says.
+type listener interface {
+	// StdoutClosed tells that the other end of stdout has gone.
+	StdoutClosed() bool
+}
+
 // watch prints an event for all that is there, then one for every change, each
 // as one line of JSON, until the time is over (by default never) or somebody
 // interrupts it: that is its normal end.
@@ -28,6 +34,9 @@ func watch(x *run) error {
 			return err
 		}
 		old = s
+		if l, ok := bare(x.sys).(listener); ok && l.StdoutClosed() {
+			return nil // nobody listens any more; without events nothing else would tell
+		}
 		if x.never || !x.forever && x.sys.Mono() >= x.deadline {
 			return nil
 		}

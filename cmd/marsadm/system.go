@@ -269,6 +269,13 @@ func (s *system) Columns() int {
 	return int(w.Col)
 }
 
+// StdoutClosed tells that whoever reads stdout, a pipe or a socket, has gone.
+func (s *system) StdoutClosed() bool {
+	poll := []unix.PollFd{{Fd: int32(os.Stdout.Fd())}}
+	n, err := unix.Poll(poll, 0)
+	return err == nil && n > 0 && poll[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+}
+
 // StdoutIsTerminal tells whether people read what is said, not programs.
 func (s *system) StdoutIsTerminal() bool {
 	_, err := unix.IoctlGetTermios(int(os.Stdout.Fd()), unix.TCGETS)
