@@ -198,7 +198,7 @@ func (j *job) warnForced() {
 	}
 	j.warn("if host '%s' continues to write, this leads to a SPLIT BRAIN", old)
 	if j.actual(old, symtree.ActualIsPrimary) {
-		j.warn("if its marsd is down: before you start it say 'marsadm down %[1]s --force' there, and 'marsadm up %[1]s' when it has heard who is primary: until then it believes that it is", j.res)
+		j.warn("if its marsd is down: see to it that it reaches this host when it is started again. It waits some seconds to hear who is primary; if it hears nothing it goes on as primary, which it was")
 	}
 }
 

@@ -325,6 +325,10 @@ func has(s *State, l history.Log) bool { _, ok := s.Local(l); return ok }
 // becomePrimary starts logging: into the current log if it is ours and empty,
 // else into a new one. A primary never appends to a log that it found.
 func becomePrimary(f *Facts, s *State, way *history.Way, v *Verdict, step Step) {
+	if f.Unheard != "" {
+		v.Why = fmt.Sprintf("marsd was just started: it waits some seconds to hear from %s whether this host is still primary", f.Unheard)
+		return
+	}
 	if missing, host := f.missing(way); missing > 0 && f.Todo.Connect && v.Plan.Fetch != nil && !(s.FetchLevel && s.FetchLog == step.From) {
 		v.Why = fmt.Sprintf("%d bytes of %v are still to be fetched from %s before this host becomes primary", missing, step.From, host)
 		return

@@ -114,6 +114,11 @@ var decideCases = []struct {
 	{name: "designated, still has to fetch", spoil: func(f *Facts, s *State) { f.Primary, s.Logs[0].End = "B", 100 }, log: lg(1, "A"), why: "still to be fetched", fetch: 1, limit: history.Open},
 	{name: "designated, all here", spoil: func(f *Facts, s *State) { f.Primary, s.Logs[0].End, f.Claims = "B", 100, claim("A", lg(1, "A"), 100) },
 		log: lg(1, "A"), step: NewLog, to: lg(2, "B"), fetch: 1, limit: history.Open},
+	{name: "designated, all here, but others may know better", spoil: func(f *Facts, s *State) {
+		f.Primary, s.Logs[0].End, f.Claims, f.Unheard = "B", 100, claim("A", lg(1, "A"), 100), "A"
+	}, log: lg(1, "A"), why: "to hear from A", fetch: 1, limit: history.Open},
+	{name: "what is there is applied before they are heard", spoil: func(f *Facts, s *State) { f.Primary, f.Unheard = "B", "A" },
+		mode: Replaying, log: lg(1, "A"), end: 300, fetch: 1, limit: history.Open},
 	{name: "forced while disconnected", spoil: func(f *Facts, s *State) { f.Primary, s.Logs[0].End, f.Todo.Connect = "B", 100, false },
 		log: lg(1, "A"), step: NewLog, to: lg(2, "B")},
 	{name: "forced primary first applies what it has", spoil: func(f *Facts, s *State) { f.Primary, f.Todo.Connect, f.Todo.Replay = "B", false, false },

@@ -25,6 +25,9 @@
 // While something that a decision rests on is on its way to the disk, nothing
 // is decided for that resource.
 //
+// A host that was designated primary when it went down listens first, for some
+// seconds at most (listen.go): another one may have been made primary meanwhile.
+//
 // # Who talks to whom
 //
 // Up to 16 hosts everybody subscribes to everybody's tree. In larger clusters a

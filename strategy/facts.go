@@ -36,6 +36,7 @@ type Facts struct {
 	Own        []history.Claim       // own version links
 	Peers      []Peer                // other hosts that have to do with the resource, sorted by name
 	Primaries  []string              // other hosts that say that they are actually primary
+	Unheard    string                // a member to be heard before this host may become primary, empty: none
 	Deleted    func(log string) bool // ordered to be deleted
 }
 

@@ -189,6 +189,12 @@ func (g *gossip) connected(host string) bool {
 	return p != nil && p.synced
 }
 
+// heard tells whether what a host knew when it connected first is in our tree.
+func (g *gossip) heard(host string) bool {
+	p := g.find(host)
+	return p != nil && p.heard
+}
+
 // met is told that a host has connected in that life. A connection to an earlier
 // one is dead, however long its silence may last yet: the host had no time to
 // close it, or its word got lost.
@@ -282,6 +288,7 @@ type peer struct {
 	greeted bool
 	life    uint64 // of the host, as it said; 0: not known
 	synced  bool   // the whole tree has arrived
+	heard   bool   // it is in ours, or one of an earlier connection was
 	stopped bool
 	backoff time.Duration
 	retry   env.Timer
@@ -351,6 +358,7 @@ func (p *peer) Frame(c env.Conn, f []byte) {
 		}
 	case t == wire.TypeTreeEnd:
 		p.synced, p.said, p.g.stale = true, false, true
+		p.heard = p.heard || p.waiting == 0
 		delete(p.g.failed, p.host)
 		n.log.Info("connected", "peer", p.host)
 		n.kick()

@@ -76,7 +76,14 @@ func (p *peer) took(take []symtree.Change, refused []symtree.Refusal) {
 		if n.refuse(refused); err != nil {
 			n.keep(take)
 		}
-		if p.waiting -= bytes; p.waiting == 0 && p.behind && p.conn != nil && p.greeted {
+		if p.waiting -= bytes; p.waiting > 0 {
+			return
+		}
+		if p.synced && !p.heard {
+			p.heard = true
+			n.kick()
+		}
+		if p.behind && p.conn != nil && p.greeted {
 			p.behind = false
 			p.subscribe(p.conn)
 		}

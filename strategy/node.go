@@ -62,7 +62,9 @@ type Node struct {
 	tree    *symtree.Tree
 	markers map[string]int64
 	started bool
-	cleared bool // what a predecessor left is out of the way: resources may begin
+	began   time.Duration // when it was started
+	early   env.Timer     // the time is over in which a primary listens before it begins
+	cleared bool          // what a predecessor left is out of the way: resources may begin
 
 	pipe   pipeline
 	watch  env.Watcher
@@ -107,6 +109,7 @@ func New(cfg Config) *Node {
 	n.space.init(n)
 	n.untaken, n.refused = map[string]symtree.Change{}, map[string]symtree.Refusal{}
 	n.takeAgain = n.env.NewTimer(n.takeUntaken)
+	n.early = n.env.NewTimer(n.kick)
 	return n
 }
 
@@ -162,7 +165,8 @@ func (n *Node) restoreClock() {
 func (n *Node) begin() {
 	n.watch = n.env.Watch(n.dirChanged)
 	n.watchAll()
-	n.started = true
+	n.started, n.began = true, n.env.Mono()
+	n.early.Reset(listenFirst)
 	n.stampAnew(symtree.Implausible(n.tree, n.stamp(), int64(n.cfg.Tunables.MaxLamportFuture())))
 	values := map[string]string{symtree.TreePath(n.me): TreeVersion}
 	if note := symtree.GlobalActualPath(n.me, symtree.ActualDevices); n.cfg.Devices != "" {
@@ -399,6 +403,7 @@ func (n *Node) checkStopped() {
 	n.slow.Stop()
 	n.space.timer.Stop()
 	n.takeAgain.Stop()
+	n.early.Stop()
 	done()
 }
 

@@ -150,6 +150,7 @@ func (r *resource) facts() Facts {
 	f.Stopping = n.stopping
 	f.RotateAt = n.cfg.Tunables.LogrotAutoBytes()
 	f.Level = r.level()
+	f.Unheard = r.unheard(&f)
 	return f
 }
 
