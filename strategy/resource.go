@@ -403,7 +403,11 @@ func (n *Node) handOver(c env.Conn, h *wire.Hello, first []byte) {
 	res := requested(first)
 	r := n.find(res)
 	if err := wire.May(c.Peer().Host, wire.TypeOf(first), res, n.tree.IsMember); err != nil || r == nil {
-		n.log.Warn(status.RefusedRequest, "peer", c.Peer().Host, "resource", res, "err", err)
+		about := ""
+		if r != nil {
+			about = res // others are names that it may invent
+		}
+		n.complainOn(c.Peer().Host, about, status.RefusedRequest, "resource", res, "err", err)
 		c.Send((&wire.Error{Code: wire.CodeNotMember}).Append(nil))
 		c.Close()
 		return

@@ -51,6 +51,7 @@ func TestSimLeftWithoutRole(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		r := newCrashes(t, 7, func(o *Options) { o.Node = simenv.NodeOptions{} }, nil)
 		r.points(2)
+		r.c.Wait("a to tell that the device is open", func() bool { return r.a.Link(symtree.ActualPath(Res, "a", symtree.ActualOpenCount)) == "1" })
 		r.a.Kill()
 		role := func() { r.a.Set(symtree.PrimaryPath(Res), symtree.None) }
 		if late {
