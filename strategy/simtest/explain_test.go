@@ -120,6 +120,7 @@ func plainTroubles() []explainTrouble {
 	behind := func(words ...string) func(r *explainRig) { // and A goes on
 		return func(r *explainRig) {
 			adm("B", words...)(r)
+			r.c.RunFor(time.Second) // the command does not wait until replay has stopped
 			r.write(r.a)
 		}
 	}

@@ -20,10 +20,11 @@ import (
 type snapshot map[string]string
 
 // renewed are the links that a running marsd renews by itself: signs of life and
-// acknowledgements (of any host, whenever they arrive), messages, and the
-// temporary names under which it does so.
+// acknowledgements (of any host, whenever they arrive), messages, how often a device is
+// open (others that are started look into all loop devices), and the temporary names
+// under which it does so.
 func renewed(rel string) bool {
-	if symtree.MessageFile(filepath.Base(rel)) {
+	if symtree.MessageFile(filepath.Base(rel)) || filepath.Base(rel) == symtree.ActualOpenCount {
 		return true
 	}
 	if strings.HasPrefix(rel, "todo-global/deleted-") || strings.HasPrefix(rel, "todo-global/acked-") {
