@@ -17,7 +17,8 @@ func TestCommands(t *testing.T) {
 	if !ready(t) {
 		return
 	}
-	t.Parallel()
+	// Not beside others: the daemons that they start look into all loop devices, and who
+	// looks has a device open for a moment, which commands are refused for here.
 	c := newCluster(t, 3)
 	v := &tour{t: t, c: c, a: c.nodes[0], b: c.nodes[1], n: c.nodes[2], ran: map[string]bool{}}
 	for _, section := range []struct {

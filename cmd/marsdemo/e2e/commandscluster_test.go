@@ -158,6 +158,7 @@ func (v *tour) joinResource() {
 
 // leaveResource: only a detached secondary, and whoever is lost (manual 3.2.1).
 func (v *tour) leaveResource() {
+	v.closed()
 	v.refuses(v.a,
 		refusal{"leave-resource mydata", "cannot be executed on designated primary", "make another host primary first"},
 		refusal{"leave-resource mydata --force", "cannot be executed on designated primary", "make another host primary first"},
