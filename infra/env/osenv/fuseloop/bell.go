@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"time"
 
+	"mars/infra/env/osenv/devnode"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -62,21 +64,7 @@ func (b *bell) listen(paths map[string]bool) {
 }
 
 // await waits for a ring, at most d.
-func (b *bell) await(d time.Duration) (rung bool) {
-	end := time.Now().Add(d)
-	for left := d; left > 0; left = time.Until(end) {
-		p := []unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLIN}} // below 0 it is ignored
-		n, err := unix.Poll(p, int(left.Milliseconds())+1)
-		switch {
-		case err != nil && err != unix.EINTR:
-			time.Sleep(left)
-			return false
-		case n > 0:
-			return true
-		}
-	}
-	return false
-}
+func (b *bell) await(d time.Duration) (rung bool) { return devnode.Await(b.fd, unix.POLLIN, d) }
 
 // others reads all rings and tells whether there were more than those of our own:
 // so often the files were opened and closed by whoever looks after them.

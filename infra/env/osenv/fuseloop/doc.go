@@ -46,8 +46,8 @@
 // seen.
 //
 // While devices exist one goroutine looks after all of them. It hears when somebody opens or
-// closes one (inotify; not who, and nothing of mounts) and then looks at once, and
-// some times more. Besides: exclusive open once a second where there was IO or the
+// closes one (inotify; not who, and nothing of mounts) and then goes through /proc at
+// once, and some times more. Besides: exclusive open once a second where there was IO or the
 // device is in use, each 5 s otherwise; one pass over /proc for all devices, at most
 // each 5 s, at most 1/500 of the time (1/50 when something was heard), and when nothing
 // happened only once a minute. A mount(8) that comes within the few microseconds of an

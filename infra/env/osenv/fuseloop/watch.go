@@ -55,8 +55,7 @@ func (h *Host) watch() {
 
 // turn looks at the devices as far as there is reason to.
 func (w *watcher) turn(list []*device, now time.Time) {
-	rung := w.bell.others(w.own)
-	if rung {
+	if w.bell.others(w.own) {
 		w.h.scans.Soon()
 	}
 	tick := !now.Before(w.next)
@@ -65,7 +64,9 @@ func (w *watcher) turn(list []*device, now time.Time) {
 		w.looks++
 	}
 	clear(w.own)
-	w.look(list, rung || tick && w.looks%calmEvery == 0, tick, now)
+	// A ring is no reason for an exclusive open: whoever has just opened the device may
+	// be about to do the same, as mkfs and mount are, and must not find us there.
+	w.look(list, tick && w.looks%calmEvery == 0, tick, now)
 	w.bell.listen(nodes(list))
 }
 
@@ -78,13 +79,13 @@ func nodes(list []*device) map[string]bool {
 	return paths
 }
 
-// look checks the devices once: who has them exclusively, of all or, at a tick, of those
+// look checks the devices once: at a tick who has them exclusively, of all or of those
 // that are busy, and where there is reason who has them at all. One that is
 // being closed or probed is left to whoever does that.
 func (w *watcher) look(list []*device, all, tick bool, now time.Time) {
 	h, eventful := w.h, false
 	for _, d := range list {
-		if (all || tick) && w.lookExclusive(d, all) {
+		if tick && w.lookExclusive(d, all) {
 			eventful = true
 		}
 	}

@@ -34,15 +34,19 @@ func TestIdleOpener(t *testing.T) {
 		for range 20 { // past what the last one has led to
 			turn(scanEvery)
 		}
+		turn(0) // our own look rings, too
 	}
 	calm()
 	cmd, in, line := child(t, "idler", d.Path())
 	if line != "open" {
 		t.Fatal(line)
 	}
-	turn(scanEvery / 2)
+	turn(watchEvery / 2)
 	if n := wait(t, "an opener is found", r.disk.counts); n != 1 {
 		t.Errorf("open, but reported %d", n)
+	}
+	if len(w.own) > 0 {
+		t.Error("who opens the device may want it for himself, and finds it opened exclusively by us")
 	}
 	calm()
 	_ = in.Close()

@@ -47,7 +47,7 @@ func (h *Host) watch() {
 			wait = echo[echoes]
 			echoes++
 		}
-		if awaitMounts(mounts, wait) {
+		if devnode.Await(mounts, unix.POLLPRI, wait) {
 			echoes = 0
 		}
 		list, more := h.devs.Live()
@@ -127,21 +127,4 @@ func openMounts() int {
 		return -1
 	}
 	return fd
-}
-
-// awaitMounts waits for a change of the mount table, at most d.
-func awaitMounts(fd int, d time.Duration) (changed bool) {
-	end := time.Now().Add(d)
-	for left := d; left > 0; left = time.Until(end) {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}} // below 0 it is ignored
-		n, err := unix.Poll(p, int(left.Milliseconds())+1)
-		switch {
-		case err != nil && err != unix.EINTR:
-			time.Sleep(left)
-			return false
-		case n > 0:
-			return true
-		}
-	}
-	return false
 }
